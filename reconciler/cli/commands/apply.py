@@ -1,0 +1,87 @@
+"""``reconciler apply``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.core.model.plan import Plan
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.connection import Access
+    from reconciler.workflow.verbs import PlanOptions
+
+
+@click.command("apply")
+@options.common("text", "json")
+@options.access
+@options.scope
+@options.planning
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Apply exactly this saved plan, or refuse.",
+)
+@click.option("--no-wait", is_flag=True, help="Start what can be started; don't wait for it.")
+@click.option(
+    "--timeout", callback=options.duration, metavar="DURATION", help="Stop waiting then (90s, 2h)."
+)
+@click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")
+def command(
+    common: Common,
+    access: Access,
+    scope: Scope,
+    planning: PlanOptions,
+    plan_file: Path | None,
+    no_wait: bool,
+    timeout: float | None,
+    allow_destroy: bool,
+    yes: bool,
+) -> int:
+    """Close the gap between manifests and live state, wait, and write the lockfile."""
+    from reconciler.cli.progress import reporter
+    from reconciler.workflow import saved, verbs
+    from reconciler.workflow.loading import load
+
+    chosen = saved.read(plan_file) if plan_file else None
+    if chosen and (scope or planning.prune):
+        raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
+    if chosen:
+        scope, planning = chosen.scope, replace(planning, prune=chosen.prune)
+    loaded = load(common.place, scope)
+    output.warnings(common, loaded.warnings)
+    how = verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy)
+    with reporter(common) as report:
+
+        def confirm(plan: Plan) -> bool:
+            report.planned(plan)
+            return yes or not plan.pending or _confirmed()
+
+        result = verbs.apply(
+            common.place,
+            loaded.desired,
+            access,
+            how,
+            confirm=confirm,
+            emit=report.happened,
+            saved=chosen,
+        )
+        report.ended(result, common.place.lockfile)
+    return result.exit_code
+
+
+def _confirmed() -> bool:
+    """Ask, but only where somebody can answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    click.confirm("Apply this plan?", abort=True, err=True)
+    return True

@@ -1,0 +1,72 @@
+"""``reconciler plan``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.core.model.plan import Plan
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.connection import Access
+    from reconciler.workflow.verbs import PlanOptions
+
+
+@click.command("plan")
+@options.common("text", "json", "markdown")
+@options.access
+@options.scope
+@options.planning
+@click.option("--offline", is_flag=True, help="Compare with the lockfile only; needs no key.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save the plan, for apply --plan.",
+)
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit 2 if anything is pending, 3 if blocked."
+)
+def command(
+    common: Common,
+    access: Access,
+    scope: Scope,
+    planning: PlanOptions,
+    offline: bool,
+    out: Path | None,
+    detailed_exitcode: bool,
+) -> int:
+    """Show what apply would do, and change nothing."""
+    from reconciler.core.errors import ExitCode
+    from reconciler.workflow import saved, verbs
+    from reconciler.workflow.loading import load
+
+    if offline and out:
+        raise click.UsageError("--out needs a live plan: apply would refuse an offline one")
+    loaded = load(common.place, scope)
+    output.warnings(common, loaded.warnings)
+    if offline:
+        found = verbs.offline_plan(common.place, loaded.desired, planning)
+    else:
+        found = verbs.plan(common.place, loaded.desired, access, planning)
+    if out:
+        saved.save(found, out, scope=scope, prune=planning.prune)
+    output.result(_text(found, common))
+    if found.unknown:
+        return ExitCode.ERROR
+    return found.exit_code if detailed_exitcode else ExitCode.OK
+
+
+def _text(found: Plan, common: Common) -> str:
+    from reconciler.render import json, markdown, plan
+
+    if common.format == "json":
+        return json.text(json.plan(found))
+    if common.format == "markdown":
+        return markdown.plan(found)
+    return plan.text(found, output.style(common, sys.stdout), width=output.width())

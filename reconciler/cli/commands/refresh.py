@@ -1,0 +1,36 @@
+"""``reconciler refresh``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.connection import Access
+
+
+@click.command("refresh")
+@options.common("text", "json")
+@options.access
+@options.scope
+def command(common: Common, access: Access, scope: Scope) -> int:
+    """Rewrite the lockfile from live state; change nothing else."""
+    from reconciler.core.errors import ExitCode
+    from reconciler.render import json
+    from reconciler.workflow import verbs
+    from reconciler.workflow.loading import load
+
+    loaded = load(common.place, scope)
+    output.warnings(common, loaded.warnings)
+    changed = verbs.refresh(common.place, loaded.desired, access)
+    lockfile = str(common.place.lockfile)
+    if common.format == "json":
+        output.result(json.text({"lockfile": lockfile, "changed": changed}))
+    else:
+        output.result(f"{lockfile}: {'rewritten' if changed else 'unchanged'}.\n")
+    return ExitCode.OK

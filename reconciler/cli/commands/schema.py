@@ -1,0 +1,29 @@
+"""``reconciler schema``."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import output
+
+
+@click.command("schema")
+@click.argument("name", default="manifest")
+def command(name: str) -> int:
+    """Print a JSON Schema: manifest (the default), lockfile, plan or api.
+
+    A name may carry its version: manifest.v1.
+    """
+    from reconciler import schema_files
+    from reconciler.core.errors import ExitCode
+    from reconciler.core.names import suggest
+
+    try:
+        output.result(schema_files.text(name))
+    except KeyError:
+        known = schema_files.names()
+        raise click.UsageError(
+            f'no schema "{name}"{suggest(name, known)}; there are {", ".join(known)}',
+            click.get_current_context(),
+        ) from None
+    return ExitCode.OK

@@ -1,0 +1,42 @@
+"""``reconciler status``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.connection import Access
+    from reconciler.workflow.verbs import Status
+
+
+@click.command("status")
+@options.common("text", "json")
+@options.access
+@options.scope
+def command(common: Common, access: Access, scope: Scope) -> int:
+    """Show a table: each target, each stage, live lines against wanted lines."""
+    from reconciler.core.errors import ExitCode
+    from reconciler.workflow import verbs
+    from reconciler.workflow.loading import load
+
+    loaded = load(common.place, scope)
+    output.warnings(common, loaded.warnings)
+    found = verbs.status(common.place, loaded.desired, access)
+    output.result(_text(found, common))
+    return ExitCode.ERROR if found.plan.unknown else ExitCode.OK
+
+
+def _text(found: Status, common: Common) -> str:
+    from reconciler.render import json, status
+
+    if common.format == "json":
+        return json.text(status.json(found.api_url, found.rows, found.plan))
+    paint = output.style(common, sys.stdout)
+    return status.text(found.rows, found.plan, paint, width=output.width())

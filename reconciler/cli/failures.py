@@ -1,0 +1,96 @@
+"""What a person sees when something goes wrong, and the exit code it becomes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.render.style import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def report(error: BaseException) -> ExitCode:
+    """Tell about an error on stderr and return its exit code."""
+    for kind, tell in _TELLERS:
+        if isinstance(error, kind):
+            return tell(error)
+    return _internal(error)
+
+
+def _interrupted(_: BaseException) -> ExitCode:
+    _say("Interrupted.")
+    return ExitCode.INTERRUPTED
+
+
+def _exit(error: SystemExit | click.exceptions.Exit) -> ExitCode:
+    code = error.code if isinstance(error, SystemExit) else error.exit_code
+    return ExitCode.ERROR if code else ExitCode.OK
+
+
+def _click(error: click.ClickException) -> ExitCode:
+    _say(f"error: {safe(error.format_message())}")
+    return ExitCode.ERROR
+
+
+def _known(error: ReconcilerError) -> ExitCode:
+    _say(f"error: {safe(error.message)}")
+    if error.hint:
+        _say(f"  {error.hint}")
+    return error.exit_code
+
+
+def _usage(error: click.UsageError) -> ExitCode:
+    message = error.format_message()
+    if error.ctx and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        _say(error.ctx.get_usage())
+        _say(f"error: {safe(message)}")
+        _say(f"  Try: {error.ctx.command_path} --help")
+    else:
+        _say(message)
+    return ExitCode.USAGE
+
+
+def _invalid(error: InvalidManifestsError) -> ExitCode:
+    for diagnostic in error.diagnostics:
+        _say(safe(str(diagnostic)))
+    count = len(error.diagnostics)
+    _say(f"error: {error.message} ({count} problem{'' if count == 1 else 's'})")
+    return error.exit_code
+
+
+def _broken_pipe(_: BaseException) -> ExitCode:
+    # Who reads our output has gone, `head` for one; the interpreter must not complain at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK
+
+
+def _internal(error: BaseException) -> ExitCode:
+    if os.environ.get("RECONCILER_DEBUG"):
+        raise error
+    _say(f"internal error: {type(error).__name__}: {safe(str(error))}")
+    _say("  This is a bug in reconciler. RECONCILER_DEBUG=1 shows the traceback for a report.")
+    return ExitCode.ERROR
+
+
+#: Who tells about which error; the first that fits does.
+_TELLERS: tuple[tuple[Any, Callable[[Any], ExitCode]], ...] = (
+    (KeyboardInterrupt, _interrupted),
+    (click.Abort, _interrupted),
+    (BrokenPipeError, _broken_pipe),
+    (SystemExit, _exit),
+    (click.exceptions.Exit, _exit),
+    (click.UsageError, _usage),
+    (click.ClickException, _click),
+    (InvalidManifestsError, _invalid),
+    (ReconcilerError, _known),
+)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,195 @@
+"""The options that commands share, and what they mean together."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.workflow.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options every command on a project takes."""
+
+    path: Path
+    lockfile: Path | None
+    format: str
+    verbose: bool
+    quiet: bool
+    no_color: bool
+
+    @property
+    def place(self) -> Place:
+        """Where the project lies."""
+        from reconciler.workflow.place import place
+
+        return place(self.path, self.lockfile)
+
+
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of an option written as a duration."""
+    from reconciler.core import durations
+
+    try:
+        return None if value is None else durations.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def common(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the common options to a command, which then takes them as one ``Common``."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_common(*args: Any, **options: Any) -> Any:
+            names = Common.__dataclass_fields__
+            shared = Common(**{name: options.pop(name) for name in names})
+            return command(*args, common=shared, **options)
+
+        decorated: Callable[..., Any] = with_common
+        for option in reversed(_common_options(formats)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def access(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options about the API to a command, which then takes them as one ``Access``."""
+
+    @functools.wraps(command)
+    def with_access(*args: Any, **options: Any) -> Any:
+        from reconciler.workflow.connection import Access
+
+        names = ("local", "api_url", "user_id", "allow_http")
+        chosen = {name: options.pop(name) for name in names}
+        return command(*args, access=Access(**chosen, environment=os.environ), **options)
+
+    decorated: Callable[..., Any] = with_access
+    for option in reversed(_ACCESS):
+        decorated = option(decorated)
+    return decorated
+
+
+_ACCESS = (
+    click.option("--local", is_flag=True, help="Use the embedded service instead of an API."),
+    click.option("--api-url", metavar="URL", help="The API to speak to."),
+    click.option("--user-id", metavar="ID", help="Act for another user (needs the master key)."),
+    click.option("--allow-http", is_flag=True, help="Allow plain http beyond this machine."),
+)
+
+
+def _common_options(formats: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
+    return (
+        click.argument("path", default=".", type=click.Path(path_type=Path)),
+        click.option(
+            "--lockfile",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="The lockfile; by default reconciler.lock beside the manifests.",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="The form of the result on stdout.",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors."),
+        click.option("--no-color", is_flag=True, help="No colour; so does NO_COLOR."),
+    )
+
+
+def scope(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that narrow a command, which then takes them as one ``Scope``."""
+
+    @functools.wraps(command)
+    def with_scope(*args: Any, **options: Any) -> Any:
+        from reconciler.core.scope import Scope
+
+        labels, targets, excluded = (options.pop(name) for name in ("labels", "target", "exclude"))
+        return command(*args, scope=Scope(labels, targets, excluded), **options)
+
+    decorated: Callable[..., Any] = with_scope
+    for option in reversed(_SCOPE):
+        decorated = option(decorated)
+    return decorated
+
+
+def _labels(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.partition("=") for value in values for pair in value.split(",")]
+    if any(not key or not equals for key, equals, _ in pairs):
+        raise click.BadParameter("write a label as key=value", ctx, param)
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
+
+
+_SCOPE = (
+    click.option(
+        "-l",
+        "--selector",
+        "labels",
+        multiple=True,
+        callback=_labels,
+        metavar="K=V",
+        help="Only targets with this label.",
+    ),
+    click.option(
+        "--target", multiple=True, metavar="REPO/NAME", help="Only these targets; * and ? match."
+    ),
+    click.option("--exclude", multiple=True, metavar="REPO/NAME", help="Not these targets."),
+)
+
+
+def planning(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that shape a plan to a command, which then takes them as ``PlanOptions``."""
+
+    @functools.wraps(command)
+    def with_planning(*args: Any, **options: Any) -> Any:
+        from reconciler.workflow.verbs import PlanOptions
+
+        names = ("prune", "max_deletions", "max_trajectories", "parallelism")
+        chosen = {name: options.pop(name) for name in names}
+        return command(*args, planning=PlanOptions(**chosen), **options)
+
+    decorated: Callable[..., Any] = with_planning
+    for option in reversed(_PLANNING):
+        decorated = option(decorated)
+    return decorated
+
+
+_PLANNING = (
+    click.option(
+        "--parallelism",
+        type=click.IntRange(1, 1000),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="Targets worked on at once.",
+    ),
+    click.option("--prune", is_flag=True, help="Delete what is no longer declared."),
+    click.option(
+        "--max-deletions",
+        type=click.IntRange(min=0),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="Block a plan that would prune more targets than that.",
+    ),
+    click.option(
+        "--max-trajectories",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Block a plan that would generate more than that.",
+    ),
+)

@@ -1,0 +1,193 @@
+"""Showing a run: live bars on a terminal, one line per event without one, JSON lines on request."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.cli import output
+from reconciler.core.model.events import EventKind
+from reconciler.render import events, json
+from reconciler.render import plan as plan_text
+from reconciler.render.style import Style, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rich.progress import Progress, TaskID
+
+    from reconciler.cli.options import Common
+    from reconciler.core.model.events import Event, RunResult
+    from reconciler.core.model.plan import Plan
+
+#: Rows of live progress at once: a terminal shows no more without scrolling.
+_BARS = 12
+_LINGER_KINDS = frozenset({EventKind.STARTED, EventKind.PROGRESS})
+
+
+class Reporter(Protocol):
+    """Who is told what happens during ``apply``."""
+
+    def planned(self, plan: Plan) -> None:
+        """Show the plan, before anything happens."""
+        ...
+
+    def happened(self, event: Event) -> None:
+        """Show an event."""
+        ...
+
+    def ended(self, result: RunResult, lockfile: Path) -> None:
+        """Show how the run ended."""
+        ...
+
+
+@contextmanager
+def reporter(common: Common) -> Iterator[Reporter]:
+    """Return who reports in the way that was asked for."""
+    if common.format == "json":
+        yield JsonLines()
+    elif sys.stderr.isatty() and not common.quiet:
+        with _Bars(common) as bars:
+            yield bars
+    else:
+        yield Lines(common)
+
+
+class JsonLines:
+    """Every event, and at last the summary, as one JSON object a line on stdout."""
+
+    def planned(self, plan: Plan) -> None:
+        """Write nothing: the plan has a command of its own."""
+
+    def happened(self, event: Event) -> None:
+        """Write an event."""
+        output.result(json.text(json.event(event), indent=None))
+
+    def ended(self, result: RunResult, lockfile: Path) -> None:
+        """Write the summary."""
+        del lockfile
+        output.result(json.text(json.result(result), indent=None))
+
+
+class Lines:
+    """The plan and one line per event on stderr, the last word on stdout."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._style = output.style(common, sys.stderr)
+        self._last: dict[tuple[object, object], int] = {}
+        self._blocked: frozenset[object] = frozenset()
+
+    def planned(self, plan: Plan) -> None:
+        """Show the plan."""
+        self._blocked = frozenset(action.resource for action in plan.blocked)
+        text = plan_text.text(plan, self._style, width=output.width())
+        output.note(self._common, text.rstrip("\n"))
+
+    def happened(self, event: Event) -> None:
+        """Show an event; of progress, only every tenth part, so that logs stay readable."""
+        if self._is_news(event):
+            output.note(self._common, events.line(event, self._style))
+
+    def ended(self, result: RunResult, lockfile: Path) -> None:
+        """Show how it ended."""
+        output.result(events.summary(result, output.style(self._common, sys.stdout)) + "\n")
+        if not result.interrupted and self._common.verbose:
+            output.note(self._common, f"Lockfile: {lockfile}. {result.requests:,} requests.")
+
+    def _is_news(self, event: Event) -> bool:
+        if event.kind is EventKind.BLOCKED:
+            return event.resource not in self._blocked
+        if event.kind is not EventKind.PROGRESS:
+            return True
+        tenth = _tenths(event)
+        known = self._last.get((event.resource, event.stage))
+        self._last[event.resource, event.stage] = tenth
+        return known is None or tenth > known
+
+
+class _Bars(Lines):
+    """Lines, with a live bar for every stage that runs."""
+
+    def __init__(self, common: Common) -> None:
+        super().__init__(common)
+        self._progress = _progress(self._style)
+        self._tasks: dict[tuple[object, object], TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def happened(self, event: Event) -> None:
+        """Move a bar, or write a line above the bars."""
+        if event.kind in _LINGER_KINDS and event.stage:
+            self._move(event)
+            return
+        if event.stage and event.kind is not EventKind.WARNING:
+            self._drop(event)
+        if self._is_news(event):
+            self._above(events.line(event, self._style))
+
+    def ended(self, result: RunResult, lockfile: Path) -> None:
+        """Take the bars away and show how it ended."""
+        self._progress.stop()
+        super().ended(result, lockfile)
+
+    def _above(self, line: str) -> None:
+        from rich.text import Text
+
+        self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def _move(self, event: Event) -> None:
+        self._progress.start()
+        key = (event.resource, event.stage)
+        if key not in self._tasks:
+            label = shorten(f"{event.resource} {event.stage}", 36)
+            self._tasks[key] = self._progress.add_task(
+                label, total=None, quantity="", visible=len(self._tasks) < _BARS
+            )
+        task, quantity = self._tasks[key], events.quantity(event)
+        if _is_told(event):
+            self._progress.update(task, total=1.0, completed=_share(event), quantity=quantity)
+        else:
+            self._progress.update(task, quantity=quantity)
+
+    def _drop(self, event: Event) -> None:
+        task = self._tasks.pop((event.resource, event.stage), None)
+        if task is not None:
+            self._progress.remove_task(task)
+        for waiting in list(self._tasks.values())[:_BARS]:
+            self._progress.update(waiting, visible=True)
+
+
+def _progress(style: Style) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[quantity]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, no_color=not style.colour),
+        transient=True,
+        refresh_per_second=8,
+    )
+
+
+def _is_told(event: Event) -> bool:
+    return event.progress is not None or bool(event.lines is not None and event.expected)
+
+
+def _share(event: Event) -> float:
+    if event.lines is not None and event.expected:
+        return min(1.0, event.lines / event.expected)
+    return (event.progress or 0.0) / 100
+
+
+def _tenths(event: Event) -> int:
+    return int(_share(event) * 10)

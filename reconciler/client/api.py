@@ -1,0 +1,117 @@
+"""The calls of the stim & rollout API that the reconciler needs, typed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from reconciler.client import parse
+from reconciler.core.errors import NotFoundError, UnreachableError
+from reconciler.core.model.observed import COMPLETE, Absent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reconciler.client.http import Http
+    from reconciler.core.model.desired import Stage
+    from reconciler.core.model.observed import LivePrompt, LiveRepo, LiveStage, LiveTarget
+
+Value = TypeVar("Value")
+
+
+class Api:
+    """Typed calls over one HTTP session; raises subclasses of ApiError, and nothing of httpx."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+
+    async def repo(self, name: str) -> LiveRepo | Absent:
+        """Return a repo, or that there is none."""
+        return await self._maybe(_path(name), parse.repo)
+
+    async def create_repo(self, name: str, base_model: str | None) -> None:
+        """Create a repo; raises ConflictError if it exists with another base model."""
+        model = {} if base_model is None else {"base_model": base_model}
+        await self.http.call("POST", "/v1/repo", body={"repo_name": name, **model})
+
+    async def prompt_names(self, repo: str) -> frozenset[str]:
+        """Return the names of all prompts of a repo."""
+        return await self._read(_path(repo, "prompts"), lambda body: parse.names(body, "prompts"))
+
+    async def prompt(self, repo: str, name: str) -> LivePrompt | Absent:
+        """Return a prompt, or that there is none."""
+        return await self._maybe(_path(repo, "prompts", name), parse.prompt)
+
+    async def create_prompt(self, repo: str, name: str, content: Mapping[str, Any]) -> None:
+        """Create a prompt; raises ConflictError if it exists with other content."""
+        body = {"prompt_name": name, **content}
+        await self.http.call("POST", _path(repo, "prompts"), body=body)
+
+    async def target_names(self, repo: str) -> frozenset[str]:
+        """Return the names of all targets of a repo."""
+        return await self._read(_path(repo, "targets"), lambda body: parse.names(body, "targets"))
+
+    async def target(self, repo: str, name: str) -> LiveTarget | Absent:
+        """Return a target without its stages, or that there is none."""
+        return await self._maybe(_path(repo, "targets", name), parse.target)
+
+    async def create_target(self, repo: str, item: Mapping[str, Any]) -> None:
+        """Create a target; raises ConflictError if it exists with another config."""
+        await self.http.call("POST", _path(repo, "targets"), body=item)
+
+    async def create_targets(
+        self, repo: str, items: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, str]:
+        """Create several targets, templates before their users; return what failed, and why."""
+        body = {"targets": list(items)}
+        answer = await self.http.call("POST", _path(repo, "targets", "batch"), body=body)
+        failed = answer.get("failed")
+        return {name: str(why) for name, why in failed.items()} if isinstance(failed, dict) else {}
+
+    async def delete_target(self, repo: str, name: str) -> None:
+        """Delete a target with its jobs and outputs; that it is gone already is fine."""
+        try:
+            await self.http.call("DELETE", _path(repo, "targets", name))
+        except NotFoundError:
+            return
+
+    async def stage(self, repo: str, target: str, stage: Stage) -> LiveStage:
+        """Return a job status; where it is complete without a count, the outputs tell the count."""
+        path = _path(repo, "targets", target, stage)
+        seen = await self._read(path, parse.stage)
+        if seen.status == COMPLETE and seen.lines is None:
+            page = await self._read(f"{path}/output", parse.stage, {"limit": 1})
+            return replace(seen, lines=page.lines)
+        return seen
+
+    async def run(self, repo: str, target: str, stage: Stage) -> LiveStage:
+        """Ask for a job once; whether a lost request had its effect, only a new look can tell."""
+        path = _path(repo, "targets", target, stage)
+        body = await self.http.call("POST", path, repeatable=False)
+        return _meaning(path, body, parse.stage)
+
+    async def _maybe(self, path: str, read: Callable[[dict[str, Any]], Value]) -> Value | Absent:
+        try:
+            return await self._read(path, read)
+        except NotFoundError:
+            return Absent()
+
+    async def _read(
+        self,
+        path: str,
+        read: Callable[[dict[str, Any]], Value],
+        params: Mapping[str, str | int] | None = None,
+    ) -> Value:
+        return _meaning(path, await self.http.call("GET", path, params=params), read)
+
+
+def _path(repo: str, *rest: str) -> str:
+    return "/".join(["/v1/repo", *(quote(part, safe="") for part in (repo, *rest))])
+
+
+def _meaning(path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Value]) -> Value:
+    try:
+        return read(body)
+    except ValueError as error:
+        raise UnreachableError(f"{path}: the answer makes no sense: {error}") from error

@@ -1,0 +1,37 @@
+"""Base URLs: which ones may be given a key."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from reconciler.core.errors import UsageError
+
+
+def checked_base_url(url: str, *, allow_http: bool = False) -> str:
+    """Return a base URL without a trailing slash; raises UsageError for one unfit for a key.
+
+    Plain http is refused for anything but a loopback address, because the key would travel in the
+    clear.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(f'"{url}" is no http(s) URL', hint="Write it like https://host[:port].")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError("the API URL may hold no credentials, query or fragment")
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+        raise UsageError(
+            f"{url} is plain http: the key would travel in the clear",
+            hint="Use https, or --allow-http if you are sure of the network.",
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

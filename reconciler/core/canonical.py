@@ -1,0 +1,42 @@
+"""One JSON text for one meaning, and the digests made of it.
+
+Key order, number style (1 or 1.0) and layout never change a digest. Never reads or writes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.core.model.manifest import JsonValue
+
+_PREFIX = "sha256:"
+_SHORT = 8
+
+
+def plain_numbers(value: JsonValue) -> JsonValue:
+    """Return the value with whole floats as integers, so that 1 and 1.0 are the same text."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_numbers(item) for item in value]
+    return value
+
+
+def dumps(value: JsonValue) -> str:
+    """Return the canonical JSON of a value; raises ValueError for NaN and infinities."""
+    return json.dumps(plain_numbers(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: JsonValue) -> str:
+    """Return ``sha256:`` and the hex digest of the canonical JSON of a value."""
+    return _PREFIX + hashlib.sha256(dumps(value).encode()).hexdigest()
+
+
+def revision_name(name: str, digest_: str) -> str:
+    """Return the live name of a revision: the name and the first 8 hex digits of the digest."""
+    return f"{name}-{digest_.removeprefix(_PREFIX)[:_SHORT]}"

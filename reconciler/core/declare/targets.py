@@ -1,0 +1,276 @@
+"""Target documents → declared targets: defaults merged, stages and policy read, digests made.
+
+Two steps, because a target inherits from its template: ``draft`` looks at one document alone,
+``finish`` at all of them in dependency order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from reconciler.core import canonical, durations, normalize
+from reconciler.core.model.desired import (
+    DesiredPrompt,
+    DesiredStage,
+    DesiredTarget,
+    OnChange,
+    OnShortfall,
+    Policy,
+    Stage,
+)
+from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId, Severity
+from reconciler.core.quantities import rollout_reach, stim_reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: What a template must hold, and how many bytes it may have at the most; from the API reference.
+_IN_TEMPLATES = ("numq", "prompt_u")
+_LONGEST_TEMPLATE = 1024 * 1024
+#: Seconds to wait for a stage when nothing else is said; the API's own advice.
+TIMEOUTS = {Stage.STIM: 3600.0, Stage.ROLLOUT: 7200.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A target as its own document and the project's defaults say, before templates are merged."""
+
+    id: ResourceId
+    document: Document
+    template: str
+    overrides: Mapping[str, Any]
+    stages: Mapping[Stage, DesiredStage]
+    policy: Policy
+
+    @property
+    def parent(self) -> ResourceId | None:
+        """The address of its template, unless that is the built-in default."""
+        if self.template == normalize.DEFAULT_TEMPLATE:
+            return None
+        return ResourceId(Kind.TARGET, self.id.repo, self.template)
+
+    def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
+        """Return a problem somewhere in this target's document."""
+        return Problem(self.document.file, self.document.index, path, message)
+
+
+def draft(doc: Document, defaults: Mapping[str, Any], problems: list[Problem]) -> Draft:
+    """Read one Target document; its old field names and contradictions go to ``problems``."""
+    metadata, own = doc.value["metadata"], _block(doc.value, "spec")
+    problems.extend(_renamed_fields(doc, own))
+    spec = merge(_renamed(_block(defaults, "spec")), _renamed(own))
+    problems.extend(_unfit_templates(doc, own))
+    made = Draft(
+        id=ResourceId(Kind.TARGET, metadata["repo"], metadata["name"]),
+        document=doc,
+        template=spec.pop("template", None) or normalize.DEFAULT_TEMPLATE,
+        overrides=normalize.target_config(spec),
+        stages=_stages(_desired_block(defaults), _desired_block(doc.value)),
+        policy=_policy(merge(_block(defaults, "policy"), _block(doc.value, "policy"))),
+    )
+    if made.stages[Stage.ROLLOUT].wanted and not made.stages[Stage.STIM].wanted:
+        path = ("desired", "rollout")
+        problems.append(made.problem(path, "a complete rollout needs desired.stim: complete"))
+    return made
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` laid over ``below``: mappings key by key, everything else as a whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(under, dict) and isinstance(value, dict):
+            merged[key] = merge(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def finish(
+    drafts: Mapping[ResourceId, Draft],
+    prompts: Mapping[ResourceId, DesiredPrompt],
+    problems: list[Problem],
+) -> dict[ResourceId, DesiredTarget]:
+    """Merge templates into the drafts (which come in dependency order) and check the whole.
+
+    A target is complete when its whole chain of templates is declared, so that it inherits nothing
+    unseen.
+    """
+    done: dict[ResourceId, DesiredTarget] = {}
+    known: set[ResourceId | None] = {None}
+    for item in drafts.values():
+        complete = item.parent in known
+        parent = done.get(item.parent) if item.parent else None
+        target = _finished(item, parent, prompts, complete=complete)
+        done[item.id] = target
+        if complete:
+            known.add(item.id)
+            problems.extend(_missing_parts(item, target))
+        problems.extend(_unreachable(item, target))
+    return done
+
+
+def _finished(
+    item: Draft,
+    parent: DesiredTarget | None,
+    prompts: Mapping[ResourceId, DesiredPrompt],
+    *,
+    complete: bool,
+) -> DesiredTarget:
+    config = {**parent.config, **item.overrides} if parent else dict(item.overrides)
+    stim_lines = stim_reach(config)
+    rollout_lines = rollout_reach(stim_lines, config) if complete else None
+    return DesiredTarget(
+        repo=item.id.repo,
+        name=item.id.name,
+        template=item.template,
+        overrides=item.overrides,
+        config=config,
+        digest=_digest(item, config, prompts, complete=complete),
+        stim=replace(item.stages[Stage.STIM], reach=stim_lines),
+        rollout=replace(item.stages[Stage.ROLLOUT], reach=rollout_lines),
+        policy=item.policy,
+        labels=item.document.value["metadata"].get("labels") or {},
+        source=item.document,
+    )
+
+
+def _digest(
+    item: Draft,
+    config: Mapping[str, Any],
+    prompts: Mapping[ResourceId, DesiredPrompt],
+    *,
+    complete: bool,
+) -> str:
+    """Return the digest of all that decides the target's data, as far as it is declared.
+
+    Defaults of the service are left out, so that spelling one out renames no revision; unless the
+    template is only known live, where spelling one out may change something.
+    """
+    spec = normalize.without_target_defaults(config) if complete else dict(config)
+    for field in normalize.PROMPT_FIELDS:
+        name = spec.get(field)
+        prompt = prompts.get(ResourceId(Kind.PROMPT, item.id.repo, name)) if name else None
+        if prompt:
+            spec[field] = {"name": name, "digest": prompt.digest}
+    template = {} if complete else {"template": item.template}
+    return canonical.digest({**template, "config": spec})
+
+
+def _unfit_templates(doc: Document, own: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find templates of generators that the API would refuse."""
+    for index, item in enumerate(own.get("generators") or ()):
+        text = item.get("template_content")
+        why = _template_fault(text) if text is not None else ""
+        if why:
+            path = ("spec", "generators", index, "template_content")
+            yield Problem(doc.file, doc.index, path, f"the template {why}")
+
+
+def _template_fault(text: str) -> str:
+    template = Template(text)
+    if len(text.encode(errors="replace")) > _LONGEST_TEMPLATE:
+        return "is longer than 1 MB"
+    if not template.is_valid():
+        return "has a $ that begins no ${name}; write $$ for a dollar"
+    missing = [name for name in _IN_TEMPLATES if name not in template.get_identifiers()]
+    return f"must hold {' and '.join(f'${{{name}}}' for name in missing)}" if missing else ""
+
+
+def _block(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    block: Mapping[str, Any] = holder.get(key) or {}
+    return block
+
+
+def _renamed_fields(doc: Document, own: Mapping[str, Any]) -> list[Problem]:
+    found = []
+    for old, new in normalize.RENAMED.items():
+        if own.get(old) is None:
+            continue
+        where = (doc.file, doc.index, ("spec", old))
+        if own.get(new) not in {None, own[old]}:
+            found.append(Problem(*where, f"{old} is an old name of {new}, which says otherwise"))
+        else:
+            text = f"{old} is a deprecated name; write {new}"
+            found.append(Problem(*where, text, Severity.WARNING, at_key=True))
+    return found
+
+
+def _renamed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    known = dict(spec)
+    for old, new in normalize.RENAMED.items():
+        value = known.pop(old, None)
+        if value is not None and known.get(new) is None:
+            known[new] = value
+    return known
+
+
+def _desired_block(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``desired`` block with its short forms (``stim: complete``) written out."""
+    return {
+        stage: {"state": value} if isinstance(value, str) else (value or {})
+        for stage, value in _block(holder, "desired").items()
+    }
+
+
+def _stages(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[Stage, DesiredStage]:
+    merged = merge(below, above)
+    stim, rollout = (_block(merged, stage) for stage in Stage)
+    # Who wants no stim and says nothing of the rollout wants none of that either.
+    state: str = stim.get("state", "complete")
+    return {
+        Stage.STIM: _stage(Stage.STIM, stim, state),
+        Stage.ROLLOUT: _stage(Stage.ROLLOUT, rollout, rollout.get("state", state)),
+    }
+
+
+def _stage(stage: Stage, block: Mapping[str, Any], state: str) -> DesiredStage:
+    timeout = block.get("timeout")
+    return DesiredStage(
+        wanted=state == "complete",
+        min_lines=int(block.get("min_lines", 1)),
+        timeout=durations.parse(timeout) if timeout else TIMEOUTS[stage],
+        reach=None,
+    )
+
+
+def _policy(block: Mapping[str, Any]) -> Policy:
+    default = Policy()
+    return Policy(
+        on_change=OnChange(block.get("on_change", default.on_change)),
+        on_shortfall=OnShortfall(block.get("on_shortfall", default.on_shortfall)),
+        retries=int(block.get("retries", default.retries)),
+        prevent_destroy=block.get("prevent_destroy", default.prevent_destroy),
+    )
+
+
+def _missing_parts(item: Draft, target: DesiredTarget) -> list[Problem]:
+    """Return what the API would miss when asked to run the stim stage."""
+    if not target.stim.wanted:
+        return []
+    return [
+        item.problem(("spec",), f"missing key {key!r}, which the stim stage needs")
+        for key in ("generators", "teacher_prompt")
+        if not target.config.get(key)
+    ]
+
+
+def _unreachable(item: Draft, target: DesiredTarget) -> list[Problem]:
+    found = []
+    for stage in Stage:
+        want = target.stage(stage)
+        if want.wanted and want.reach is not None and want.min_lines > want.reach:
+            path = ("desired", str(stage), "min_lines")
+            text = f"{want.min_lines} lines cannot be reached: {_yield(stage, target)}"
+            found.append(item.problem(path, text))
+    return found
+
+
+def _yield(stage: Stage, target: DesiredTarget) -> str:
+    stim = f"the generators yield {target.stim.reach} questions"
+    if stage is Stage.STIM:
+        return stim
+    each = target.config.get("num_traj_per_stimulus", 1)
+    return f"{stim} and {each} trajectories each, {target.rollout.reach} in all"

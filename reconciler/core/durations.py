@@ -1,0 +1,31 @@
+"""Durations as people write them: ``90s``, ``15m``, ``2h``, ``1h30m``."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse(text: str) -> float:
+    """Return the seconds of a duration; raises ValueError for anything else, zero included."""
+    match = _DURATION.fullmatch(text)
+    if not match or not text:
+        raise ValueError(f"{text!r} is no duration; write it like 90s, 15m or 2h")
+    seconds = sum(float(n) * u for n, u in zip(match.groups(), _UNITS.values(), strict=True) if n)
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is no duration; it must be longer than nothing")
+    return seconds
+
+
+def text(seconds: float) -> str:
+    """Return a short text for a duration: ``0.4s``, ``12s``, ``3m05s``, ``2h00m``."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    return f"{minutes // 60}h{minutes % 60:02d}m"

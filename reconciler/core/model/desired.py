@@ -1,0 +1,145 @@
+"""What the manifests declare: defaults merged, references resolved as far as can be offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.core.model.manifest import Document, Kind, ResourceId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.core.model.manifest import JsonObject
+
+
+class Stage(StrEnum):
+    """The two jobs of a target, in the order they run."""
+
+    STIM = "stim"
+    ROLLOUT = "rollout"
+
+
+class OnChange(StrEnum):
+    """What to do when a declared field differs from the immutable live one."""
+
+    FAIL = "fail"
+    REVISE = "revise"
+    REPLACE = "replace"
+
+
+class OnShortfall(StrEnum):
+    """What to do when a stage is complete with fewer lines than wanted."""
+
+    FAIL = "fail"
+    ACCEPT = "accept"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the reconciler may do to a target to make it as declared."""
+
+    on_change: OnChange = OnChange.FAIL
+    on_shortfall: OnShortfall = OnShortfall.FAIL
+    retries: int = 1
+    prevent_destroy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredStage:
+    """A stage as wanted.
+
+    ``timeout`` is in seconds. ``reach`` is the number of lines that the declared generators yield
+    when all goes well, or None where the declaration does not tell.
+    """
+
+    wanted: bool
+    min_lines: int
+    timeout: float
+    reach: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRepo:
+    """A declared repo; ``base_model`` None accepts whatever is there."""
+
+    name: str
+    base_model: str | None
+    source: Document | None = None
+
+    @property
+    def id(self) -> ResourceId:
+        """The address of this repo."""
+        return ResourceId(Kind.REPO, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPrompt:
+    """A declared prompt: ``messages`` and perhaps ``tools``; ``digest`` covers both."""
+
+    repo: str
+    name: str
+    content: JsonObject
+    digest: str
+    on_change: OnChange = OnChange.FAIL
+    source: Document | None = None
+
+    @property
+    def id(self) -> ResourceId:
+        """The address of this prompt."""
+        return ResourceId(Kind.PROMPT, self.repo, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTarget:
+    """A declared target.
+
+    ``overrides`` is what its own manifest (and the project's defaults) say; ``config`` is that
+    merged over the configs of those templates that are declared too, so it holds every declared
+    field. ``digest`` covers ``config`` and the content of every declared prompt it names.
+    """
+
+    repo: str
+    name: str
+    template: str
+    overrides: JsonObject
+    config: JsonObject
+    digest: str
+    stim: DesiredStage
+    rollout: DesiredStage
+    policy: Policy = field(default_factory=Policy)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: Document | None = None
+
+    @property
+    def id(self) -> ResourceId:
+        """The address of this target."""
+        return ResourceId(Kind.TARGET, self.repo, self.name)
+
+    def stage(self, stage: Stage) -> DesiredStage:
+        """Return what is wanted of one stage."""
+        return self.stim if stage is Stage.STIM else self.rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything declared. ``targets`` is ordered so that a template comes before what uses it.
+
+    ``out_of_scope`` are the addresses of what is declared too, but was not selected for this run;
+    ``drawn_in`` those that were not selected either, but are needed by what was.
+    """
+
+    repos: Mapping[ResourceId, DesiredRepo]
+    prompts: Mapping[ResourceId, DesiredPrompt]
+    targets: Mapping[ResourceId, DesiredTarget]
+    project: str | None = None
+    api_url: str | None = None
+    max_new_trajectories: int | None = None
+    out_of_scope: frozenset[ResourceId] = frozenset()
+    drawn_in: frozenset[ResourceId] = frozenset()
+
+    def ids(self) -> frozenset[ResourceId]:
+        """Return the address of everything declared and in scope."""
+        return frozenset({*self.repos, *self.prompts, *self.targets})

@@ -1,0 +1,91 @@
+"""Manifests as they were read: documents, and what is wrong with them.
+
+Only plain data; reading, checking and merging happen elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A value as JSON knows it. ``Any`` because recursive aliases cost more casts than they catch bugs.
+JsonValue: TypeAlias = Any
+JsonObject: TypeAlias = "Mapping[str, JsonValue]"
+#: Where a value stands inside a document: keys and list indexes from the top.
+DocumentPath: TypeAlias = "tuple[str | int, ...]"
+
+
+class Kind(StrEnum):
+    """The kinds of document a manifest may hold."""
+
+    PROJECT = "Project"
+    REPO = "Repo"
+    PROMPT = "Prompt"
+    TARGET = "Target"
+
+
+class Severity(StrEnum):
+    """Whether a problem stops the command."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ResourceId:
+    """The address of a resource; ``name`` is empty for a repo."""
+
+    kind: Kind
+    repo: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.repo}/{self.name}" if self.name else self.repo
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One schema-valid YAML document, its ``*_file`` references already replaced by their content.
+
+    ``file`` is the path as shown to the user; ``index`` counts the documents of that file from 0.
+    """
+
+    file: str
+    index: int
+    kind: Kind
+    value: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a document, not yet given a line and a column.
+
+    With ``at_key`` the position meant is that of the last key of ``path``, else that of its value.
+    A path whose end does not exist (a missing key, say) means its nearest existing ancestor.
+    """
+
+    file: str
+    index: int
+    path: DocumentPath
+    message: str
+    severity: Severity = Severity.ERROR
+    at_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Diagnostic:
+    """A problem with its position; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        prefix = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{self.file}:{self.line}:{self.column}: {prefix}{self.message}"

@@ -1,0 +1,170 @@
+"""The plan as a whole: resources, then stages, orphans, the estimate and the budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from reconciler.core.model.desired import Stage
+from reconciler.core.model.observed import COMPLETE, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.plan import CREATES, Action, Plan, Reason, Unknown, Verb
+from reconciler.core.planning import fingerprint, stages
+from reconciler.core.planning.candidates import live_address
+from reconciler.core.planning.estimate import estimates, total
+from reconciler.core.planning.gates import within_budget
+from reconciler.core.planning.orphans import find_orphans, prunings
+from reconciler.core.planning.resources import decide_all, describe_data
+from reconciler.core.quantities import rollout_reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.core.model.desired import Desired, DesiredTarget
+    from reconciler.core.model.lock import Lock
+    from reconciler.core.model.observed import Observed
+
+Item: TypeAlias = Action | Unknown
+
+_NOT_ASKED = Unreadable("its live state was not asked for")
+
+
+def compute_plan(
+    desired: Desired,
+    observed: Observed,
+    lock: Lock | None,
+    *,
+    api_url: str,
+    prune: bool = False,
+) -> Plan:
+    """Return what has to happen for live state to satisfy everything declared."""
+    decisions = decide_all(desired, observed, lock)
+    orphans = find_orphans(desired, lock)
+    items: list[Item] = list(decisions.unknown.values())
+    for id_, action in decisions.actions.items():
+        target = desired.targets.get(id_)
+        items.extend(_with_stages(target, action, observed, lock) if target else [action])
+    if prune:
+        items.extend(prunings(orphans, desired, observed, lock))
+    actions = tuple(item for item in items if isinstance(item, Action))
+    parts = estimates(actions, desired, observed)
+    plan = Plan(
+        api_url=api_url,
+        actions=actions,
+        unknown=tuple(item for item in items if isinstance(item, Unknown)),
+        orphans=orphans,
+        estimate=total(parts),
+        estimates=parts,
+        live_names=decisions.live_names,
+        declared=fingerprint.declared(desired),
+        drawn_in=desired.drawn_in,
+    )
+    return within_budget(plan, desired)
+
+
+def _with_stages(
+    target: DesiredTarget, action: Action, observed: Observed, lock: Lock | None
+) -> Sequence[Item]:
+    if action.verb is Verb.BLOCKED:
+        return [action]
+    if action.verb in CREATES:
+        return [action, *_fresh_stages(target, action.live_name)]
+    live = observed.targets.get(live_address(action))
+    if not isinstance(live, LiveTarget):
+        return [Unknown(target.id, _NOT_ASKED.why)]
+    return _with_live_stages(target, action, live, lock)
+
+
+def _with_live_stages(
+    target: DesiredTarget, action: Action, live: LiveTarget, lock: Lock | None
+) -> Sequence[Item]:
+    found = list(_live_stages(target, action.live_name, live, lock))
+    replaced = next((i for i in found if isinstance(i, Action) and i.verb is Verb.REPLACE), None)
+    if replaced:
+        return _replacement(target, replaced, live)
+    settled = [i for i in found if isinstance(i, Action) and i.verb is Verb.UNCHANGED]
+    moving = [i for i in found if i not in settled]
+    if moving or action.verb is Verb.ADOPT:
+        return [*([action] if action.verb is Verb.ADOPT else []), *moving]
+    accepted = next((i for i in settled if i.reason is Reason.SHORTFALL_ACCEPTED), None)
+    return [replace(accepted, stage=None, message=_accepted(accepted)) if accepted else action]
+
+
+def _live_stages(
+    target: DesiredTarget, live_name: str, live: LiveTarget, lock: Lock | None
+) -> Iterator[Item]:
+    locked = lock.targets.get(target.id) if lock else None
+    for stage in Stage:
+        want = target.stage(stage)
+        if not want.wanted:
+            return
+        seen = live.stages.get(stage, _NOT_ASKED)
+        if isinstance(seen, Unreadable):
+            yield Unknown(target.id, f"{stage}: {seen.why}")
+            return
+        attempts = stages.attempts_of(locked, target.digest, live_name, stage)
+        decision = stages.decide(want, seen, attempts, target.policy)
+        yield Action(
+            decision.verb,
+            target.id,
+            decision.reason,
+            stage,
+            live_name,
+            lines=seen.lines or 0,
+            wanted=want.min_lines,
+            expected=expected_lines(target, stage, live),
+            message=decision.message,
+        )
+        if not decision.satisfied:
+            if stage is Stage.STIM and decision.verb is not Verb.BLOCKED:
+                yield from _rollout_after_stim(target, live_name)
+            return
+
+
+def expected_lines(target: DesiredTarget, stage: Stage, live: LiveTarget) -> int | None:
+    """Return how many lines a stage of a live target would hold if all went well."""
+    stim = live.stages.get(Stage.STIM)
+    if stage is Stage.STIM:
+        return target.stim.reach
+    seen = live.stages.get(Stage.ROLLOUT)
+    if isinstance(seen, LiveStage) and seen.expected is not None:
+        return seen.expected
+    if isinstance(stim, LiveStage) and stim.status == COMPLETE and stim.lines:
+        return rollout_reach(stim.lines, {**live.config, **target.config})
+    return target.rollout.reach
+
+
+def _fresh_stages(target: DesiredTarget, live_name: str) -> Iterator[Action]:
+    if target.stim.wanted:
+        yield _run(target, Stage.STIM, live_name, Reason.NOT_STARTED)
+        yield from _rollout_after_stim(target, live_name)
+
+
+def _rollout_after_stim(target: DesiredTarget, live_name: str) -> Iterator[Action]:
+    if target.rollout.wanted:
+        yield _run(target, Stage.ROLLOUT, live_name, Reason.AFTER_STIM)
+
+
+def _run(target: DesiredTarget, stage: Stage, live_name: str, reason: Reason) -> Action:
+    want = target.stage(stage)
+    return Action(
+        Verb.RUN,
+        target.id,
+        reason,
+        stage,
+        live_name,
+        lines=0,
+        wanted=want.min_lines,
+        expected=want.reach,
+    )
+
+
+def _replacement(target: DesiredTarget, why: Action, live: LiveTarget) -> Sequence[Action]:
+    message = f"{target.name} would be deleted, with {describe_data(live)}"
+    whole = replace(why, stage=None, message=message)
+    if target.policy.prevent_destroy:
+        return [replace(whole, verb=Verb.BLOCKED, reason=Reason.PREVENT_DESTROY)]
+    return [whole, *_fresh_stages(target, why.live_name)]
+
+
+def _accepted(action: Action) -> str:
+    return f"{action.lines} of {action.wanted} {action.stage} lines, accepted by policy"

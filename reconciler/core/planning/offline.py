@@ -1,0 +1,139 @@
+"""A stand-in for live state made of the lockfile, for plans without a connection.
+
+It knows that something changed since, but not what: the lockfile holds digests. What is not
+declared here is taken to exist, since nobody can be asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.model.lock import Lock
+from reconciler.core.model.observed import (
+    Absent,
+    LivePrompt,
+    LiveRepo,
+    LiveStage,
+    LiveTarget,
+    Observed,
+)
+from reconciler.core.model.plan import Reason
+from reconciler.core.normalize import PROMPT_FIELDS
+from reconciler.core.planning.candidates import candidates
+from reconciler.core.planning.compute import compute_plan
+from reconciler.core.planning.orphans import find_orphans
+from reconciler.core.planning.resources import resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.core.model.desired import Desired
+    from reconciler.core.model.lock import LockedTarget
+    from reconciler.core.model.manifest import JsonObject, ResourceId
+    from reconciler.core.model.observed import SeenPrompt, SeenRepo, SeenTarget
+    from reconciler.core.model.plan import Action, Plan
+
+#: Stands for content that is not the declared one; equal to nothing a manifest can say.
+_OTHER = {"": "changed since the lockfile was written"}
+SINCE = "changed since the lockfile was written; a live plan tells which fields"
+
+
+def compute_offline_plan(
+    desired: Desired, lock: Lock | None, *, api_url: str, prune: bool = False
+) -> Plan:
+    """Return the plan if live state were what the lockfile says."""
+    plan = compute_plan(desired, _from_lock(desired, lock), lock, api_url=api_url, prune=prune)
+    actions = tuple(_without_guesses(action) for action in plan.actions)
+    return replace(plan, actions=actions, offline=True)
+
+
+def belongs(desired: Desired, lock: Lock | None) -> list[str]:
+    """Return how a lockfile differs from the manifests, a line each; none if it belongs to them."""
+    known = lock or Lock("")
+    found = [f"{_name(id_)} is not in the lockfile" for id_ in sorted(desired.ids() - known.ids())]
+    found += [
+        f"{_name(id_)} is in the lockfile, but not declared"
+        for id_ in sorted(known.ids() - desired.ids() - desired.out_of_scope)
+    ]
+    digests = {id_: prompt.digest for id_, prompt in known.prompts.items()}
+    digests |= {id_: target.digest for id_, target in known.targets.items()}
+    declared = {id_: prompt.digest for id_, prompt in desired.prompts.items()}
+    declared |= {id_: target.digest for id_, target in desired.targets.items()}
+    found += [
+        f"{_name(id_)} has changed since the lockfile was written"
+        for id_ in sorted(declared.keys() & digests.keys())
+        if declared[id_] != digests[id_]
+    ]
+    return found
+
+
+def _name(id_: ResourceId) -> str:
+    return f"{id_.kind.lower()} {id_}"
+
+
+def _from_lock(desired: Desired, lock: Lock | None) -> Observed:
+    known = lock or Lock("")
+    undeclared = {id_.repo for id_ in desired.ids()} - {id_.repo for id_ in desired.repos}
+    repos: dict[str, SeenRepo] = {id_.repo: Absent() for id_ in desired.repos}
+    repos |= {name: LiveRepo(None) for name in undeclared}
+    repos |= {id_.repo: LiveRepo(entry.base_model) for id_, entry in known.repos.items()}
+    orphans: dict[ResourceId, SeenTarget] = {
+        replace(id_, name=known.targets[id_].live_name): _live(known.targets[id_], _OTHER)
+        for id_ in find_orphans(desired, lock)
+        if id_ in known.targets
+    }
+    names = _named(desired)
+    return Observed(
+        repos=repos,
+        prompts=dict(_prompts(desired, known)),
+        targets={**orphans, **dict(_targets(desired, known))},
+        prompt_names=dict.fromkeys(repos, names),
+        target_names=dict.fromkeys(repos, names),
+    )
+
+
+def _prompts(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenPrompt]]:
+    for id_, prompt in desired.prompts.items():
+        yield from ((candidate, Absent()) for candidate in candidates(prompt))
+        locked = lock.prompts.get(id_)
+        if locked:
+            yield id_, LivePrompt({"messages": [_OTHER]})
+        if locked and locked.digest == prompt.digest:
+            yield replace(id_, name=locked.live_name), LivePrompt(prompt.content)
+
+
+def _targets(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenTarget]]:
+    live_names = {id_: entry.live_name for id_, entry in lock.prompts.items()}
+    for id_, target in desired.targets.items():
+        yield from ((candidate, Absent()) for candidate in candidates(target))
+        locked = lock.targets.get(id_)
+        if locked:
+            yield id_, _live(locked, _OTHER)
+        if locked and locked.digest == target.digest:
+            config = resolved(target.config, target.repo, live_names)
+            yield replace(id_, name=locked.live_name), _live(locked, config)
+
+
+def _live(locked: LockedTarget, config: JsonObject) -> LiveTarget:
+    return LiveTarget(
+        config,
+        {
+            stage: LiveStage(seen.status, seen.lines, seen.expected, seen.error)
+            for stage, seen in locked.stages.items()
+        },
+    )
+
+
+def _named(desired: Desired) -> frozenset[str]:
+    """Return every name that something declared refers to: offline, all of them may exist."""
+    targets = desired.targets.values()
+    prompts = (target.config.get(field) for target in targets for field in PROMPT_FIELDS)
+    return frozenset({*filter(None, prompts), *(target.template for target in targets)})
+
+
+def _without_guesses(action: Action) -> Action:
+    if action.reason not in {Reason.CONFIG_CHANGED, Reason.CONTENT_CHANGED}:
+        return action
+    message = f"{action.message}; {SINCE}" if action.message else SINCE
+    return replace(action, diff=(), message=message)

@@ -1,0 +1,55 @@
+"""What the lockfile knows and no manifest declares any more, and what may be done about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.model.observed import LiveTarget, Unreadable
+from reconciler.core.model.plan import Action, Reason, Unknown, Verb
+from reconciler.core.planning.resources import describe_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.core.model.desired import Desired
+    from reconciler.core.model.lock import Lock, LockedTarget
+    from reconciler.core.model.manifest import ResourceId
+    from reconciler.core.model.observed import Observed
+
+_NOT_ASKED = Unreadable("its live state was not asked for")
+_PROTECTED = "to delete it, declare it once more, unprotected, apply, and remove it again"
+_NOTHING_DECLARED = "no target is declared at all, which looks like a mistake"
+
+
+def find_orphans(desired: Desired, lock: Lock | None) -> tuple[ResourceId, ...]:
+    """Return what the lockfile knows and no manifest declares any more, sorted."""
+    if lock is None:
+        return ()
+    return tuple(sorted(lock.ids() - desired.ids() - desired.out_of_scope))
+
+
+def prunings(
+    orphans: Sequence[ResourceId], desired: Desired, observed: Observed, lock: Lock | None
+) -> Iterator[Action | Unknown]:
+    """Delete orphaned targets in reverse order; prompts and repos are only forgotten."""
+    for id_ in reversed(orphans):
+        locked = lock.targets.get(id_) if lock else None
+        if locked is None:
+            continue
+        live = observed.targets.get(replace(id_, name=locked.live_name), _NOT_ASKED)
+        if isinstance(live, Unreadable):
+            yield Unknown(id_, live.why)
+        elif isinstance(live, LiveTarget):
+            yield _pruning(id_, locked, live, desired)
+
+
+def _pruning(id_: ResourceId, locked: LockedTarget, live: LiveTarget, desired: Desired) -> Action:
+    data = describe_data(live)
+    if locked.prevent_destroy or not desired.targets:
+        why = _PROTECTED if desired.targets else _NOTHING_DECLARED
+        message = f"{data}: {why}" if data else why
+        return Action(
+            Verb.BLOCKED, id_, Reason.PREVENT_DESTROY, live_name=locked.live_name, message=message
+        )
+    return Action(Verb.DELETE, id_, Reason.ORPHAN, live_name=locked.live_name, message=data)

@@ -1,0 +1,73 @@
+"""Which live resource a declared one is: its own name, its revision, or none yet.
+
+A revision bears a name derived from the declared content alone, so it is found without a lockfile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.core.canonical import revision_name
+from reconciler.core.model.observed import Absent, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.core.model.plan import FieldDiff
+
+Live = TypeVar("Live")
+
+
+class Match(Enum):
+    """How a declared resource stands to what is live."""
+
+    EQUAL = auto()
+    MISSING = auto()
+    DIFFERENT = auto()
+    #: Different, and the name that a revision would get holds something different as well.
+    REVISION_TAKEN = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A match, the live name it concerns, and the differences or the reason it is unknown."""
+
+    match: Match
+    live_name: str
+    diff: tuple[FieldDiff, ...] = ()
+    why: str = ""
+
+
+def resolve(
+    name: str,
+    digest: str,
+    look: Callable[[str], Live | Absent | Unreadable],
+    compare: Callable[[Live], tuple[FieldDiff, ...]],
+) -> Resolution:
+    """Find the live counterpart of a declared resource under its name or its revision's name."""
+    own = _judge(name, look(name), compare)
+    if own.match in {Match.EQUAL, Match.UNKNOWN}:
+        return own
+    revised = revision_name(name, digest)
+    revision = _judge(revised, look(revised), compare)
+    if revision.match in {Match.EQUAL, Match.UNKNOWN}:
+        return revision
+    if own.match is Match.DIFFERENT and revision.match is Match.DIFFERENT:
+        return Resolution(Match.REVISION_TAKEN, revised, revision.diff)
+    return own
+
+
+def _judge(
+    name: str,
+    seen: Live | Absent | Unreadable,
+    compare: Callable[[Live], tuple[FieldDiff, ...]],
+) -> Resolution:
+    if isinstance(seen, Unreadable):
+        return Resolution(Match.UNKNOWN, name, why=seen.why)
+    if isinstance(seen, Absent):
+        return Resolution(Match.MISSING, name)
+    diff = compare(seen)
+    return Resolution(Match.DIFFERENT if diff else Match.EQUAL, name, diff)

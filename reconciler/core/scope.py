@@ -1,0 +1,112 @@
+"""Narrowing a run to some of the declared targets, with everything those depend on.
+
+What is left out is remembered as declared, so that nobody takes it for an orphan. Something asked
+for that matches nothing is an error, never an empty success.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.core import normalize
+from reconciler.core.errors import UsageError
+from reconciler.core.model.manifest import Kind, ResourceId
+from reconciler.core.names import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.core.model.desired import Desired, DesiredTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which targets a run is about: those with all ``labels``, of ``targets``, not ``excluded``.
+
+    ``targets`` and ``excluded`` are addresses like ``repo/name``, in which ``*`` and ``?`` match.
+    """
+
+    labels: tuple[tuple[str, str], ...] = ()
+    targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.labels or self.targets or self.excluded)
+
+
+def narrow(desired: Desired, scope: Scope) -> Desired:
+    """Return what a run is about; raises UsageError where a part of the scope matches nothing.
+
+    Prompts, repos and templates of the chosen targets come along; of a template that is not chosen
+    itself only its existence matters, so that its stages are left alone.
+    """
+    if not scope:
+        return desired
+    chosen = _chosen(desired, scope)
+    needed = set(_needed(desired, chosen))
+    kept = chosen | needed
+    drawn_in = desired.ids() & (needed - chosen)
+    return replace(
+        desired,
+        repos={id_: repo for id_, repo in desired.repos.items() if id_ in kept},
+        prompts={id_: prompt for id_, prompt in desired.prompts.items() if id_ in kept},
+        targets={
+            id_: _existing_only(target) if id_ in drawn_in else target
+            for id_, target in desired.targets.items()
+            if id_ in kept
+        },
+        out_of_scope=desired.out_of_scope | (desired.ids() - kept),
+        drawn_in=drawn_in,
+    )
+
+
+def _chosen(desired: Desired, scope: Scope) -> set[ResourceId]:
+    names = {str(id_): id_ for id_ in desired.targets}
+    chosen = _matching("--target", scope.targets, names) if scope.targets else set(names.values())
+    chosen -= _matching("--exclude", scope.excluded, names)
+    labelled = {id_ for id_ in chosen if _has(desired.targets[id_].labels, scope.labels)}
+    if not labelled:
+        wanted = ", ".join(f"{key}={value}" for key, value in scope.labels)
+        told = f"no target has the labels {wanted}" if wanted else "every target is excluded"
+        raise UsageError(told, hint="`reconciler status` lists the targets there are.")
+    return labelled
+
+
+def _matching(
+    option: str, patterns: Iterable[str], names: Mapping[str, ResourceId]
+) -> set[ResourceId]:
+    found: set[ResourceId] = set()
+    for pattern in patterns:
+        matches = {id_ for name, id_ in names.items() if fnmatchcase(name, pattern)}
+        if not matches:
+            raise UsageError(f'{option} "{pattern}" matches no target{suggest(pattern, names)}')
+        found |= matches
+    return found
+
+
+def _has(labels: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> bool:
+    return all(labels.get(key) == value for key, value in wanted)
+
+
+def _needed(desired: Desired, chosen: Iterable[ResourceId]) -> Iterator[ResourceId]:
+    seen: set[ResourceId] = set()
+    waiting = list(chosen)
+    while waiting:
+        id_ = waiting.pop()
+        target = desired.targets.get(id_)
+        if target is None or id_ in seen:
+            continue
+        seen.add(id_)
+        parent = ResourceId(Kind.TARGET, id_.repo, target.template)
+        waiting.append(parent)
+        yield id_
+        yield ResourceId(Kind.REPO, id_.repo)
+        for field in normalize.PROMPT_FIELDS:
+            yield ResourceId(Kind.PROMPT, id_.repo, target.config.get(field) or "")
+
+
+def _existing_only(target: DesiredTarget) -> DesiredTarget:
+    stim, rollout = (replace(stage, wanted=False) for stage in (target.stim, target.rollout))
+    return replace(target, stim=stim, rollout=rollout)

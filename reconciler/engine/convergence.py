@@ -1,0 +1,291 @@
+"""Bring one target to its wanted state: look, ask the core what to do, do it, look again.
+
+A job is asked for only after live state was seen to allow it; a request whose answer was lost is
+never repeated blindly, but followed by another look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core import durations
+from reconciler.core.errors import (
+    ApiError,
+    AuthenticationError,
+    ExitCode,
+    PaymentRequiredError,
+    UnreachableError,
+)
+from reconciler.core.model.desired import Stage
+from reconciler.core.model.events import Event, EventKind
+from reconciler.core.model.observed import FAILED, IN_PROGRESS, NOT_STARTED, LiveStage
+from reconciler.core.model.plan import Reason, Verb
+from reconciler.core.planning import stages
+from reconciler.core.planning.compute import expected_lines
+from reconciler.core.planning.record import locked_target
+from reconciler.core.planning.stages import StageDecision
+from reconciler.engine.pacing import Forecast
+from reconciler.engine.run import say
+
+if TYPE_CHECKING:
+    from reconciler.core.model.desired import DesiredTarget
+    from reconciler.core.model.events import Outcome
+    from reconciler.core.model.observed import LiveTarget
+    from reconciler.engine.run import Run
+
+#: How long, in seconds, live state may stay unreadable before waiting for it is given up.
+PATIENCE = 60.0
+
+
+async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name: str) -> Outcome:
+    """Drive stim, then rollout; return how that ended. Raises AuthenticationError."""
+    subject = _Subject(run, target, live, live_name)
+    for stage in Stage:
+        if not target.stage(stage).wanted:
+            break
+        drive = _Drive(run, subject, stage)
+        try:
+            ended = await drive.drive()
+        except AuthenticationError:
+            raise
+        except PaymentRequiredError as error:
+            run.out_of_credits = say(error)
+            ended = run.end(target.id, ExitCode.BLOCKED, say(error), stage)
+        except ApiError as error:
+            ended = run.end(target.id, ExitCode.ERROR, say(error), stage)
+        if ended:
+            return ended
+    return run.end(target.id, ExitCode.OK)
+
+
+class _Subject:
+    """A target under way: what is wanted of it, what was seen, what is on record."""
+
+    def __init__(self, run: Run, target: DesiredTarget, live: LiveTarget, live_name: str) -> None:
+        self.target = target
+        self.live_name = live_name
+        self._run = run
+        self._live = live
+
+    def known(self, stage: Stage) -> LiveStage | None:
+        """Return what was seen of a stage already, if it could be read."""
+        seen = self._live.stages.get(stage)
+        return seen if isinstance(seen, LiveStage) else None
+
+    def expected(self, stage: Stage) -> int | None:
+        """Return how many lines a stage holds when all goes well."""
+        return expected_lines(self.target, stage, self._live)
+
+    def attempts(self, stage: Stage) -> int:
+        """Return the attempts on record for a stage."""
+        locked = self._run.keeper.targets.get(self.target.id)
+        return stages.attempts_of(locked, self.target.digest, self.live_name, stage)
+
+    def count_attempt(self, stage: Stage) -> int:
+        """Count one more attempt, on disk before the job is asked for; return the new count."""
+        attempts = stages.failed_attempts(self.attempts(stage)) + 1
+        self._run.keeper.count_attempt(self.target.id, stage, attempts)
+        return attempts
+
+    def saw(self, stage: Stage, seen: LiveStage) -> None:
+        """Keep an observation in mind."""
+        self._live = replace(self._live, stages={**self._live.stages, stage: seen})
+
+    def put_on_record(self) -> None:
+        """Bring what was seen last into the lockfile."""
+        old = self._run.keeper.targets.get(self.target.id)
+        entry = locked_target(self.target, self.live_name, self._live, old)
+        self._run.keeper.put_target(self.target.id, entry)
+
+
+class _Drive:
+    """One stage being driven to completion, within its timeout."""
+
+    def __init__(self, run: Run, subject: _Subject, stage: Stage) -> None:
+        self._run = run
+        self._subject = subject
+        self._stage = stage
+        self._want = subject.target.stage(stage)
+        self._begun = run.clock.now()
+        self._forecast = Forecast(self._begun)
+        self._unreadable_since: float | None = None
+        self._acted = False
+        self._told: tuple[int | None, float | None] | None = None
+
+    async def drive(self) -> Outcome | None:
+        """Return None once what follows may begin, else how the target ended."""
+        seen = self._subject.known(self._stage)
+        if self._decide(seen).verb in {Verb.RUN, Verb.WAIT}:
+            # What the plan saw may be old by now, and nothing is started on hearsay.
+            seen = await self._look()
+        while True:
+            decision = self._decide(seen)
+            if decision.satisfied:
+                self._complete(seen, decision)
+                return None
+            if decision.verb is Verb.RUN and seen is not None:
+                if self._run.out_of_credits:
+                    return self._end(ExitCode.BLOCKED, self._run.out_of_credits)
+                seen = await self._start(seen, decision)
+                if self._run.options.wait and seen and seen.status != NOT_STARTED:
+                    continue
+            elif decision.verb is not Verb.WAIT:
+                return self._blocked(seen, decision)
+            ended = self._out_of_time(seen)
+            if ended:
+                return ended
+            await self._pause()
+            seen = await self._look()
+
+    def _decide(self, seen: LiveStage | None) -> StageDecision:
+        if seen is None:
+            return StageDecision(Verb.WAIT, Reason.UNKNOWN_STATUS)
+        attempts = self._subject.attempts(self._stage)
+        return stages.decide(self._want, seen, attempts, self._subject.target.policy)
+
+    async def _look(self) -> LiveStage | None:
+        """Look at the job; None when live state cannot be read for now."""
+        target, now = self._subject.target, self._run.clock.now()
+        try:
+            seen = await self._run.api.stage(target.repo, self._subject.live_name, self._stage)
+        except UnreachableError as error:
+            if self._unreadable_since is None:
+                self._unreadable_since = now
+                self._tell(EventKind.WARNING, message=error.message)
+            elif now - self._unreadable_since > PATIENCE:
+                raise
+            return None
+        self._unreadable_since = None
+        return self._noted(seen)
+
+    def _noted(self, seen: LiveStage) -> LiveStage:
+        before = self._subject.known(self._stage)
+        self._subject.saw(self._stage, seen)
+        if before is None or before.status != seen.status:
+            self._subject.put_on_record()
+            if seen.status not in IN_PROGRESS:
+                self._tell_unknown(seen)
+        self._run.keeper.flush()
+        self._forecast.saw(self._run.clock.now(), self._share(seen))
+        self._tell_progress(seen)
+        return seen
+
+    def _tell_progress(self, seen: LiveStage) -> None:
+        """Tell how far a job is that runs, if it got any further."""
+        told = (seen.lines, seen.progress)
+        if self._acted and seen.status in IN_PROGRESS and told != self._told:
+            self._told = told
+            self._tell(EventKind.PROGRESS, seen=seen)
+
+    async def _start(self, seen: LiveStage, decision: StageDecision) -> LiveStage | None:
+        """Ask for the job once; None when nobody knows whether that had its effect."""
+        attempt = None
+        if seen.status == FAILED:
+            self._subject.put_on_record()
+            self._tell(EventKind.FAILED, message=decision.message)
+            attempt = self._subject.count_attempt(self._stage)
+        self._acted = True
+        self._forecast = Forecast(self._run.clock.now())
+        target = self._subject.target
+        try:
+            answer = await self._run.api.run(target.repo, self._subject.live_name, self._stage)
+        except UnreachableError as error:
+            self._tell(EventKind.WARNING, message=error.message)
+            return None
+        self._told = (answer.lines, answer.progress)
+        self._tell(EventKind.STARTED, seen=answer, attempt=attempt)
+        return self._noted(answer)
+
+    async def _pause(self) -> None:
+        now, pace = self._run.clock.now(), self._run.options.pace
+        known = self._subject.known(self._stage)
+        if not self._acted and known:
+            self._acted = True
+            self._tell_progress(known)
+        delay = self._forecast.delay(now, pace, self._stage)
+        await self._run.clock.sleep(min(delay, max(0.0, self._deadline() - now)))
+
+    def _deadline(self) -> float:
+        own = self._begun + self._want.timeout
+        return own if self._run.deadline is None else min(own, self._run.deadline)
+
+    def _out_of_time(self, seen: LiveStage | None) -> Outcome | None:
+        if not self._run.options.wait:
+            return self._pending("started; not waiting for it", seen)
+        now = self._run.clock.now()
+        if now < self._deadline():
+            return None
+        return self._pending(f"not complete after {durations.text(now - self._begun)}", seen)
+
+    def _pending(self, why: str, seen: LiveStage | None) -> Outcome:
+        self._subject.put_on_record()
+        count = f" ({_quantity(seen.lines, self._expected(seen))})" if seen and seen.lines else ""
+        return self._end(ExitCode.PENDING, why + count)
+
+    def _complete(self, seen: LiveStage | None, decision: StageDecision) -> None:
+        self._subject.put_on_record()
+        accepted = decision.reason is Reason.SHORTFALL_ACCEPTED
+        if accepted and seen:
+            text = f"{_quantity(seen.lines, self._want.min_lines)}: fewer than wanted, accepted"
+            self._tell(EventKind.WARNING, message=text)
+        if self._acted:
+            seconds = self._run.clock.now() - self._begun
+            self._tell(EventKind.COMPLETE, seen=seen, seconds=seconds)
+
+    def _blocked(self, seen: LiveStage | None, decision: StageDecision) -> Outcome:
+        self._subject.put_on_record()
+        lines = seen.lines if seen else None
+        if decision.reason is Reason.SHORTFALL:
+            text = f"complete with {_quantity(lines, self._want.min_lines)}: fewer than wanted"
+            return self._end(ExitCode.BLOCKED, text)
+        attempts = stages.failed_attempts(self._subject.attempts(self._stage))
+        times = "once" if attempts == 1 else f"{attempts} times"
+        return self._end(ExitCode.BLOCKED, f"failed {times}: {decision.message}")
+
+    def _end(self, code: ExitCode, message: str) -> Outcome:
+        return self._run.end(self._subject.target.id, code, message, self._stage)
+
+    def _expected(self, seen: LiveStage | None) -> int | None:
+        known = seen.expected if seen else None
+        return self._subject.expected(self._stage) if known is None else known
+
+    def _share(self, seen: LiveStage) -> float | None:
+        """Return the share of the work that is done, 0 to 1, as far as it is told."""
+        expected = self._expected(seen)
+        if seen.lines is not None and expected:
+            return min(1.0, seen.lines / expected)
+        return None if seen.progress is None else min(1.0, max(0.0, seen.progress / 100))
+
+    def _tell_unknown(self, seen: LiveStage) -> None:
+        decision = self._decide(seen)
+        if decision.reason is Reason.UNKNOWN_STATUS:
+            self._tell(EventKind.WARNING, message=f"{decision.message}; waiting")
+
+    def _tell(
+        self,
+        kind: EventKind,
+        *,
+        seen: LiveStage | None = None,
+        attempt: int | None = None,
+        seconds: float | None = None,
+        message: str = "",
+    ) -> None:
+        self._run.emit(
+            Event(
+                kind,
+                self._subject.target.id,
+                self._stage,
+                lines=seen.lines if seen else None,
+                expected=self._expected(seen) if seen else None,
+                progress=seen.progress if seen else None,
+                attempt=attempt,
+                seconds=seconds,
+                message=message,
+            )
+        )
+
+
+def _quantity(lines: int | None, of: int | None) -> str:
+    count = "?" if lines is None else f"{lines:,}"
+    return f"{count} lines" if of is None else f"{count} / {of:,} lines"

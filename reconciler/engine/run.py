@@ -1,0 +1,92 @@
+"""What the parts of a run share: its inputs, its effects, and how each resource fared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import ApiError, ExitCode
+from reconciler.core.model.events import Event, EventKind, Outcome
+from reconciler.core.model.plan import CREATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.core.clock import Clock
+    from reconciler.core.model.desired import Desired, Stage
+    from reconciler.core.model.manifest import ResourceId
+    from reconciler.core.model.observed import Observed
+    from reconciler.core.model.plan import Plan
+    from reconciler.engine.keeper import Keeper
+    from reconciler.engine.pacing import Pace
+    from reconciler.engine.ports import WriteApi
+
+_EVENT_OF = {
+    ExitCode.ERROR: EventKind.ERROR,
+    ExitCode.BLOCKED: EventKind.BLOCKED,
+    ExitCode.PENDING: EventKind.PENDING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to carry out a plan. ``timeout`` is for the whole run, in seconds.
+
+    With ``forget_orphans`` the lockfile loses what is no longer declared and cannot be deleted.
+    """
+
+    pace: Pace
+    parallelism: int = 10
+    wait: bool = True
+    timeout: float | None = None
+    forget_orphans: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """One run under way; mutable where a run changes."""
+
+    desired: Desired
+    observed: Observed
+    plan: Plan
+    api: WriteApi
+    keeper: Keeper
+    clock: Clock
+    emit: Callable[[Event], None]
+    options: RunOptions
+    outcomes: dict[ResourceId, Outcome] = field(default_factory=dict)
+    #: What gets a new live resource in this run, so that nothing observed before speaks for it.
+    created: frozenset[ResourceId] = frozenset()
+    #: The time on the clock when the run as a whole must end.
+    deadline: float | None = None
+    #: Why nothing more may be started, once the account has run out of credits.
+    out_of_credits: str = ""
+
+    def __post_init__(self) -> None:
+        if self.options.timeout is not None:
+            self.deadline = self.clock.now() + self.options.timeout
+        self.created = frozenset(a.resource for a in self.plan.actions if a.verb in CREATES)
+
+    def end(
+        self,
+        resource: ResourceId,
+        code: ExitCode,
+        message: str = "",
+        stage: Stage | None = None,
+    ) -> Outcome:
+        """Note how a resource fared, and tell about it unless all is well."""
+        outcome = Outcome(resource, code, stage, message)
+        self.outcomes[resource] = outcome
+        if code in _EVENT_OF:
+            self.emit(Event(_EVENT_OF[code], resource, stage, message=message))
+        return outcome
+
+    def failed(self, resource: ResourceId) -> Outcome | None:
+        """Return the outcome of a resource that others cannot rely on, if it is such a one."""
+        outcome = self.outcomes.get(resource)
+        return outcome if outcome and outcome.code is not ExitCode.OK else None
+
+
+def say(error: ApiError) -> str:
+    """Return the sentence and the hint of an API error as one line."""
+    return f"{error.message}. {error.hint}" if error.hint else error.message

@@ -1,0 +1,92 @@
+"""The lockfile on disk: read whole, replaced atomically, left alone when nothing changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import InvalidLockfileError, ReconcilerError
+from reconciler.lockfile import text
+
+if TYPE_CHECKING:
+    from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedTarget
+    from reconciler.core.model.manifest import ResourceId
+
+
+class Store:
+    """One lockfile. Not for use by two threads; across processes the run lock guards it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written: str | None = None
+        self._blocks: dict[ResourceId, tuple[object, str]] = {}
+
+    def read(self) -> Lock | None:
+        """Return the lock, or None if there is no file yet; raises InvalidLockfileError."""
+        try:
+            content = self.path.read_bytes().decode()
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise InvalidLockfileError(f"{self.path}: not UTF-8: {error}") from error
+        except OSError as error:
+            raise ReconcilerError(f"{self.path}: {error.strerror}") from error
+        self._written = content
+        return text.parse(content, str(self.path))
+
+    def write(self, lock: Lock) -> bool:
+        """Replace the file by this lock, atomically; return whether its bytes changed."""
+        content = text.render(lock, self._block)
+        if content == self._written:
+            return False
+        try:
+            replace_file(self.path, content)
+        except OSError as error:
+            raise ReconcilerError(f"cannot write {self.path}: {error.strerror}") from error
+        self._written = content
+        return True
+
+    def _block(self, id_: ResourceId, entry: LockedRepo | LockedPrompt | LockedTarget) -> str:
+        known = self._blocks.get(id_)
+        if known and known[0] is entry:
+            return known[1]
+        block = text.render_entry(id_, entry)
+        self._blocks[id_] = (entry, block)
+        return block
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Write a file so that a reader finds the old or the new one whole, whenever it crashes."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), _mode(path))
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of the file to be replaced; that of any new file where there is none."""
+    try:
+        return path.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

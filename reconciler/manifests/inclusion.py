@@ -1,0 +1,225 @@
+"""Put the content of files in the place of the keys that name them: ``content_file`` → ``content``.
+
+A file is relative to its manifest, lies inside the directory that holds the manifests (links
+resolved), and is read once however many manifests name it. Nothing outside is opened, and the
+values that are handed in are never changed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from reconciler.core.model.manifest import Kind
+from reconciler.core.schema import SchemaProblem, quoted
+from reconciler.manifests import files, json_text, reader
+from reconciler.manifests.checking import checker, contrast
+from reconciler.manifests.syntax import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.core.model.manifest import (
+        Diagnostic,
+        DocumentPath,
+        JsonObject,
+        JsonValue,
+    )
+    from reconciler.manifests.discovery import Source
+
+_LONGEST_NAME = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What is wrong inside of a file."""
+
+    faults: tuple[Fault, ...]
+
+
+_Reading: TypeAlias = "Callable[[str, str], JsonValue | _Broken]"
+
+
+@dataclass(frozen=True, slots=True)
+class _FileKey:
+    """A key that names a file: the key that takes its content, and how the text is read."""
+
+    content_key: str
+    reading: _Reading
+
+
+@dataclass(slots=True)
+class Included:
+    """A document with its files in place, and what was wrong with their names or their content."""
+
+    value: JsonValue = None
+    problems: list[SchemaProblem] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+class FileStore:
+    """The files that manifests below one directory name; each is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._contents: dict[tuple[str, _Reading], JsonValue | _Broken] = {}
+
+    def include(self, source: Source, kind: Kind, value: JsonObject) -> Included:
+        """Return a document of a manifest with the content of all its files in place."""
+        document = _Document(self, source)
+        document.found.value = document.fill(value, _PLACES[kind], ())
+        return document.found
+
+    def content(self, source: Source, name: str, reading: _Reading) -> JsonValue | _Broken:
+        """Return what a file says; raises UnreadableError if it has nothing to say here."""
+        path = self._resolved(source, name)
+        known = self._contents.get((path, reading))
+        if known is None:
+            text = files.decode(_bytes(path))
+            known = _Broken((text,)) if isinstance(text, Fault) else reading(text, path)
+            self._contents[path, reading] = known
+        return known
+
+    def _resolved(self, source: Source, name: str) -> str:
+        if name.startswith("/"):
+            raise files.UnreadableError("must be relative to this manifest")
+        if "\0" in name or len(name) > _LONGEST_NAME:
+            raise files.UnreadableError("has a name that no file can have")
+        path = os.path.realpath(Path(source.path).parent / name)
+        if not files.is_inside(path, self._root):
+            raise files.UnreadableError("leads out of the directory that holds the manifests")
+        return path
+
+
+class _Document:
+    """Fills the files of one document in."""
+
+    def __init__(self, store: FileStore, source: Source) -> None:
+        self.found = Included()
+        self._store = store
+        self._source = source
+
+    def fill(self, value: JsonValue, place: Any, path: DocumentPath) -> JsonValue:
+        """Return a copy of a value in which file keys have given way to content."""
+        if isinstance(place, list) and isinstance(value, list):
+            return [self.fill(item, place[0], (*path, i)) for i, item in enumerate(value)]
+        if not isinstance(place, dict) or not isinstance(value, dict):
+            return value
+        filled = dict(value)
+        for key, inner in place.items():
+            if key not in value:
+                continue
+            if not isinstance(inner, _FileKey):
+                filled[key] = self.fill(value[key], inner, (*path, key))
+                continue
+            name = filled.pop(key)
+            if isinstance(name, str) and name:
+                filled[inner.content_key] = self._content(name, inner.reading, (*path, key))
+        return filled
+
+    def _content(self, name: str, reading: _Reading, path: DocumentPath) -> JsonValue:
+        try:
+            content = self._store.content(self._source, name, reading)
+        except files.UnreadableError as error:
+            self.found.problems.append(SchemaProblem(path, f"{quoted(name)} {error}"))
+            return None
+        if not isinstance(content, _Broken):
+            return content
+        shown = os.path.normpath(Path(self._source.shown).parent / name)
+        self.found.diagnostics.extend(fault.within(shown) for fault in content.faults)
+        return None
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return files.read_bytes(path)
+    except files.MissingError as error:
+        raise files.MissingError(f"{error}{files.suggest_beside(path)}") from error
+
+
+def _text(text: str, _: str) -> str:
+    """Keep a text as it is, but for the one line break that editors put at the end."""
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _questions(text: str, path: str) -> JsonValue | _Broken:
+    if path.endswith(".json"):
+        return _json_list(text, "questionList")
+    questions = [question for line in text.split("\n") if (question := line.strip())]
+    return questions or _Broken((Fault(1, 1, "this file holds no question"),))
+
+
+def _messages(text: str, path: str) -> JsonValue | _Broken:
+    return _list(text, path, "messageList")
+
+
+def _tools(text: str, path: str) -> JsonValue | _Broken:
+    return _list(text, path, "tools")
+
+
+def _list(text: str, path: str, definition: str) -> JsonValue | _Broken:
+    if path.endswith((".yaml", ".yml")):
+        return _yaml_list(text, definition)
+    return _json_list(text, definition)
+
+
+def _json_list(text: str, definition: str) -> JsonValue | _Broken:
+    value = json_text.parse(text)
+    if isinstance(value, Fault):
+        return _Broken((value,))
+    problems = checker(definition).problems(value)
+    if not problems:
+        return value
+    document = json_text.places(text)
+    return _Broken(tuple(_fault(problem, document) for problem in problems))
+
+
+def _yaml_list(text: str, definition: str) -> JsonValue | _Broken:
+    found = reader.read(text)
+    if found.stopped:
+        return _Broken((found.stopped,))
+    if len(found.documents) != 1:
+        message = f"this file must hold one list, not {len(found.documents)} documents"
+        return _Broken((Fault(1, 1, message),))
+    document = found.documents[0]
+    problems = checker(definition).problems(document.value, contrast(document))
+    faults = [_fault(it, document) for it in problems if it.path not in document.replaced]
+    faults.extend(document.faults)
+    return _Broken(tuple(faults)) if faults else document.value
+
+
+def _fault(problem: SchemaProblem, document: reader.YamlDocument | None) -> Fault:
+    place = document.position(problem.path, at_key=problem.at_key) if document else (1, 1)
+    return Fault(*place, problem.message)
+
+
+_PROMPT_SPEC = {
+    "messages": [{"content_file": _FileKey("content", _text)}],
+    "messages_file": _FileKey("messages", _messages),
+    "tools_file": _FileKey("tools", _tools),
+}
+_TARGET_SPEC = {
+    "generators": [
+        {
+            "questions_file": _FileKey("questions", _questions),
+            "template_file": _FileKey("template_content", _text),
+        }
+    ]
+}
+#: Where file keys may stand in a document of each kind.
+_PLACES: Mapping[Kind, Any] = {
+    Kind.PROJECT: {"spec": {"defaults": {"spec": _TARGET_SPEC}}},
+    Kind.REPO: {},
+    Kind.PROMPT: {"spec": _PROMPT_SPEC},
+    Kind.TARGET: {"spec": _TARGET_SPEC},
+}
+#: The key that names a file, for each key that its content is put under.
+FILE_KEYS: Mapping[str, str] = {
+    "content": "content_file",
+    "messages": "messages_file",
+    "questions": "questions_file",
+    "template_content": "template_file",
+    "tools": "tools_file",
+}

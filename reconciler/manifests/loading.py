@@ -1,0 +1,164 @@
+"""From files to schema-valid documents, collecting every problem on the way.
+
+Positions of good documents are not kept: where one turns out wrong later, seen together with the
+others, its text is read once more, from memory.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from reconciler.core.model.manifest import (
+    Diagnostic,
+    Document,
+    Kind,
+    Problem,
+    ResourceId,
+    Severity,
+)
+from reconciler.manifests import checking, files, reader
+from reconciler.manifests.discovery import IGNORE_FILE
+from reconciler.manifests.inclusion import FILE_KEYS, FileStore
+from reconciler.manifests.syntax import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.core.model.manifest import DocumentPath, JsonValue
+    from reconciler.core.schema import SchemaProblem
+    from reconciler.manifests.discovery import Found, Source
+    from reconciler.manifests.reader import YamlDocument
+
+_SEPARATOR = re.compile(r"^---", re.MULTILINE)
+_KIND = re.compile(r"\bkind:[ ]{0,9}[\"']?(\w{1,40})")
+_REPO = re.compile(r"\brepo:[ ]{0,9}[\"']?([\w.-]{1,128})")
+_NAME = re.compile(r"\bname:[ ]{0,9}[\"']?([\w.-]{1,128})")
+
+
+_ONLY_COMMENTS = "no manifest found; there is nothing but comments"
+_NO_SOURCES = (
+    "no manifest found; looked for *.yaml and *.yml in this directory and below it, "
+    f"leaving out what is hidden or listed in {IGNORE_FILE}"
+)
+
+
+class Loading:
+    """The documents that were found, those that failed, and why."""
+
+    def __init__(self, found: Found) -> None:
+        self.documents: list[Document] = []
+        self.also_declared: set[ResourceId] = set()
+        self.diagnostics: list[Diagnostic] = list(found.diagnostics)
+        self._texts: dict[str, str] = {}
+        self._files = FileStore(found.root)
+        self._positions = lru_cache(maxsize=16)(self._read_again)
+        for source in found.sources:
+            self._load(source)
+        if not self.documents and not has_errors(self.diagnostics):
+            message = _ONLY_COMMENTS if found.sources else _NO_SOURCES
+            self.diagnostics.append(Diagnostic(found.shown, 1, 1, message))
+
+    def located(self, problem: Problem) -> Diagnostic:
+        """Return a problem of a document that was good by itself, with its position."""
+        document = self._positions(problem.file)[problem.index]
+        path = _as_written(document, problem.path)
+        line, column = document.position(path, at_key=problem.at_key)
+        return Diagnostic(problem.file, line, column, problem.message, problem.severity)
+
+    def _read_again(self, file: str) -> list[YamlDocument]:
+        return reader.read(self._texts[file]).documents
+
+    def _load(self, source: Source) -> None:
+        text = self._text(source)
+        if text is None:
+            return
+        self._texts[source.shown] = text
+        found = reader.read(text)
+        if found.stopped:
+            self.diagnostics.append(found.stopped.within(source.shown))
+            self.also_declared.update(_mentioned(text))
+        for index, document in enumerate(found.documents):
+            self._take(source, index, document)
+
+    def _text(self, source: Source) -> str | None:
+        """Return the text of a manifest; what is wrong with it as a text is noted here."""
+        try:
+            data = files.read_bytes(source.path)
+        except files.UnreadableError as error:
+            self._note(source, Fault(1, 1, _unreadable(source, error)))
+            return None
+        text = files.decode(data)
+        if isinstance(text, Fault):
+            self._note(source, text)
+            self.also_declared.update(_mentioned(data.decode(errors="replace")))
+            return None
+        if not text.strip():
+            self._note(source, Fault(1, 1, "this file is empty; write a manifest or delete it"))
+        return text
+
+    def _take(self, source: Source, index: int, document: YamlDocument) -> None:
+        problems = checking.check(document)
+        kind = checking.kind_of(document.value)
+        if kind:
+            included = self._files.include(source, kind, document.value)
+            problems += included.problems
+            self.diagnostics += included.diagnostics
+            if not problems and not included.diagnostics and not document.faults:
+                self.documents.append(Document(source.shown, index, kind, included.value))
+                return
+            self.also_declared.update(_identity(kind, document.value))
+        self._note(source, *document.faults, *_positioned(problems, document))
+
+    def _note(self, source: Source, *faults: Fault) -> None:
+        self.diagnostics.extend(fault.within(source.shown) for fault in faults)
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Tell whether anything is worse than a warning."""
+    return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+
+
+def _positioned(problems: Iterable[SchemaProblem], document: YamlDocument) -> Iterator[Fault]:
+    for problem in problems:
+        yield Fault(*document.position(problem.path, at_key=problem.at_key), problem.message)
+
+
+def _as_written(document: YamlDocument, path: DocumentPath) -> DocumentPath:
+    """Return a path as it is in the manifest: what came from a file stands where that is named."""
+    for length, step in enumerate(path):
+        if document.find(path[: length + 1]) is None:
+            return (*path[:length], FILE_KEYS.get(str(step), step))
+    return path
+
+
+def _identity(kind: Kind, value: JsonValue) -> Iterator[ResourceId]:
+    """Yield the address of a document that is not valid, if it has one."""
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    name, repo = metadata.get("name"), metadata.get("repo")
+    if not isinstance(name, str):
+        return
+    if kind in (Kind.PROJECT, Kind.REPO):
+        yield ResourceId(kind, name)
+    elif isinstance(repo, str):
+        yield ResourceId(kind, repo, name)
+
+
+def _mentioned(text: str) -> Iterator[ResourceId]:
+    """Guess what a text that cannot be parsed declares, so that references to it are not blamed."""
+    for part in _SEPARATOR.split(text):
+        kind, repo = _KIND.search(part), _REPO.search(part)
+        name = _NAME.search(part.partition("metadata:")[2][:500])
+        metadata = {"repo": repo and repo[1], "name": name and name[1]}
+        meant = checking.kind_of({"kind": kind and kind[1]})
+        if meant:
+            yield from _identity(meant, {"metadata": metadata})
+
+
+def _unreadable(source: Source, error: files.UnreadableError) -> str:
+    if isinstance(error, files.MissingError):
+        return f"there is no such file or directory{files.suggest_beside(source.path)}"
+    return f"this {error}"

@@ -1,0 +1,69 @@
+"""What happens during a run, one line per event, and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core import durations
+from reconciler.core.errors import ExitCode
+from reconciler.core.model.events import EventKind
+from reconciler.render.style import Style, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.core.model.events import Event, RunResult
+
+_WORD_WIDTH = max(len(kind) for kind in EventKind)
+
+
+def line(event: Event, style: Style) -> str:
+    """Return one event as one line."""
+    word = _paint(event.kind, style)(f"{event.kind:<{_WORD_WIDTH}}")
+    stage = f" {event.stage}" if event.stage else ""
+    kind = "" if event.stage else f"{event.resource.kind.lower()} "
+    details = ", ".join(part for part in _details(event) if part)
+    return f"{word}  {kind}{safe(str(event.resource))}{stage}" + (f"  {details}" if details else "")
+
+
+def quantity(event: Event) -> str:
+    """Return the line count of an event, if it has one: ``312 / 500 lines``."""
+    if event.lines is None:
+        return "" if event.progress is None else f"{event.progress:.0f} %"
+    of = "" if event.expected is None else f" / {event.expected:,}"
+    return f"{event.lines:,}{of} lines"
+
+
+def summary(result: RunResult, style: Style) -> str:
+    """Return the last line of a run: the truth in one glance."""
+    if result.interrupted:
+        return style.warn("Interrupted. What is known is in the lockfile.")
+    if result.exit_code is ExitCode.OK:
+        return style.good(f"Converged: {len(result.outcomes):,} resources are as declared.")
+    words = (
+        (ExitCode.ERROR, "failed", style.bad),
+        (ExitCode.BLOCKED, "blocked", style.bad),
+        (ExitCode.PENDING, "still converging", style.warn),
+        (ExitCode.OK, "as declared", style.good),
+    )
+    parts = [
+        paint(f"{result.count(code):,} {word}") for code, word, paint in words if result.count(code)
+    ]
+    return f"Not converged: {', '.join(parts)}."
+
+
+def _details(event: Event) -> list[str]:
+    return [
+        quantity(event) if event.kind is not EventKind.STARTED else "",
+        f"attempt {event.attempt}" if event.attempt else "",
+        f"in {durations.text(event.seconds)}" if event.seconds is not None else "",
+        safe(event.message),
+    ]
+
+
+def _paint(kind: EventKind, style: Style) -> Callable[[str], str]:
+    if kind in {EventKind.FAILED, EventKind.BLOCKED, EventKind.ERROR, EventKind.DELETED}:
+        return style.bad
+    if kind in {EventKind.WARNING, EventKind.PENDING}:
+        return style.warn
+    return style.busy if kind in {EventKind.STARTED, EventKind.PROGRESS} else style.good

@@ -1,0 +1,1 @@
+"""HTTP: admission, request bodies, routes and error bodies."""

@@ -1,0 +1,111 @@
+"""The ASGI application: who may call, which route it is, and what every answer has in common.
+
+Promises a JSON body for every answer and never a 500 for a client's mistake. Knows nothing about
+repositories, prompts, targets and jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from reconciler.service.api.auth import DEFAULT_USER, user_of
+from reconciler.service.api.calls import Call
+from reconciler.service.api.routes import HEALTH, TABLE
+from reconciler.service.names import name_fault
+from reconciler.service.problems import ApiError, Fault, invalid, not_found
+from reconciler.service.wire import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from reconciler.service.api.auth import Keys
+    from reconciler.service.api.routes import Handler
+    from reconciler.service.state.store import Store
+
+_ELSEWHERE = {"bakes", "recipe", "tree"}
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """The API over one store; ``wake`` is called when there may be work for the runner."""
+
+    def __init__(self, store: Store, keys: Keys, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._keys = keys
+        self._wake = wake
+        routes = [Route(path, _Resource(self, methods)) for path, methods in TABLE.items()]
+        self._router = Router(routes, redirect_slashes=False, default=_nowhere)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        try:
+            self._admit(Request(scope))
+            await self._router(scope, receive, send)
+        except ApiError as error:
+            await _refusal(error)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            fault = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; see its log")
+            await _refusal(fault)(scope, receive, send)
+
+    def call(self, request: Request) -> Call:
+        """Return an admitted request as a call."""
+        return Call(request, self._store, self._wake, request.scope["user"])
+
+    def _admit(self, request: Request) -> None:
+        """Note whose call it is; raises a 400, a 401 or a 403, and a 422 for ``%2F`` in a name."""
+        given = request.headers.get
+        user = DEFAULT_USER
+        if request.scope["path"] != HEALTH:
+            query_user = request.query_params.get("user_id", "")
+            user = user_of(
+                self._keys, given("authorization", ""), given("x-user-id", ""), query_user
+            )
+        request.scope["user"] = user
+        if b"%2f" in request.scope["raw_path"].lower():
+            raise invalid([Fault(("path",), str(name_fault("/")), "value_error")])
+
+
+class _Resource:
+    """One path and its methods."""
+
+    def __init__(self, app: App, methods: Mapping[str, Handler]) -> None:
+        self._app = app
+        self._methods = {**methods, **({"HEAD": methods["GET"]} if "GET" in methods else {})}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._methods.get(scope["method"])
+        if handler is None:
+            raise ApiError(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"Method {scope['method']} is not allowed here",
+                headers={"Allow": ", ".join(self._methods)},
+            )
+        answer = await handler(self._app.call(Request(scope, receive)))
+        await _response(answer.text, answer.status)(scope, receive, send)
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 (ASGI)
+    _, *parts = scope["path"].split("/")
+    if parts[:2] == ["v1", "repo"] and len(parts) > 3 and parts[3] in _ELSEWHERE:
+        raise not_found("Bakes are not part of this service: it runs stim and rollout only")
+    raise not_found("Not found: the API has no such path")
+
+
+def _refusal(error: ApiError) -> Response:
+    return _response(dumps(error.body()), error.status, error.headers)
+
+
+def _response(text: str, status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(text, status, headers, media_type="application/json")

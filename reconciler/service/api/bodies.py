@@ -1,0 +1,87 @@
+"""Request bodies: read within a limit and parsed strictly.
+
+What a client sends becomes plain JSON values here, or an ApiError. Never judges what they mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NoReturn
+
+from reconciler.service.problems import ApiError, Fault, bad_request, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 100
+
+
+async def read(chunks: AsyncIterator[bytes]) -> bytes:
+    """Return the whole body; raises a 413 above MAX_BYTES.
+
+    A body that is too large is read on for as much again, so that its sender sees the answer.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size <= MAX_BYTES:
+            parts.append(chunk)
+        elif size > 2 * MAX_BYTES:
+            break
+    if size > MAX_BYTES:
+        message = f"The body is larger than {MAX_BYTES // 1024 // 1024} MB"
+        headers = {"Connection": "close"}
+        raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, headers=headers)
+    return b"".join(parts)
+
+
+def parse(raw: bytes) -> object:
+    """Return the JSON value of a body; raises a 400 when it is not JSON, a 422 when it is empty."""
+    if not raw.strip():
+        raise invalid([Fault(("body",), "Field required", "missing")])
+    try:
+        value: object = json.loads(raw, parse_constant=_refuse_number, parse_float=_finite)
+        if b"\\u" in raw:
+            _refuse_surrogates(value)
+    except RecursionError:
+        raise bad_request("The body is nested too deeply") from None
+    except ValueError as error:
+        raise bad_request(f"The body is not valid JSON: {error}") from None
+    if _deeper_than(MAX_DEPTH, value):
+        raise bad_request("The body is nested too deeply")
+    return value
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _refuse_number(text)
+    return number
+
+
+def _refuse_surrogates(value: object) -> None:
+    json.dumps(value, ensure_ascii=False).encode()
+
+
+def _deeper_than(limit: int, value: object) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [child for parent in level for child in _containers(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: object) -> Iterable[object]:
+    if not isinstance(value, dict | list):
+        return ()
+    children = value.values() if isinstance(value, dict) else value
+    return [child for child in children if isinstance(child, dict | list)]

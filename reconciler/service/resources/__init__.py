@@ -1,0 +1,1 @@
+"""What the API keeps: repositories, prompts, targets and the stages of a target."""

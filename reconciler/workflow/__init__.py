@@ -1,0 +1,4 @@
+"""The verbs of the command line as functions: values in, results out.
+
+No click, no printing, no exit codes but those that results carry.
+"""

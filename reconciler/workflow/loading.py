@@ -1,0 +1,26 @@
+"""Reading a project: what every verb begins with, and all that ``validate`` needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler import manifests
+from reconciler.core.scope import Scope, narrow
+
+if TYPE_CHECKING:
+    from reconciler.manifests import Manifests
+    from reconciler.workflow.place import Place
+
+
+EVERYTHING = Scope()
+
+
+def load(place: Place, scope: Scope = EVERYTHING) -> Manifests:
+    """Read and check the manifests, then narrow them to a scope.
+
+    Raises InvalidManifestsError with everything wrong, and UsageError for a scope that matches
+    nothing.
+    """
+    found = manifests.load(place.manifests)
+    return replace(found, desired=narrow(found.desired, scope))

@@ -1,0 +1,231 @@
+"""plan, apply, status and refresh, on manifests that were read already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.core.errors import InvalidLockfileError
+from reconciler.core.model.events import RunResult
+from reconciler.core.planning import compute_plan
+from reconciler.core.planning.gates import refuse_destruction, refuse_many_deletions
+from reconciler.core.planning.offline import compute_offline_plan
+from reconciler.core.planning.record import record
+from reconciler.core.planning.report import StatusRow, report
+from reconciler.engine.executor import execute
+from reconciler.engine.observer import PARALLELISM, observe
+from reconciler.engine.run import RunOptions
+from reconciler.lockfile import ConflictMarkersError, Store, hold
+from reconciler.workflow.connection import (
+    DEFAULT_URL,
+    Access,
+    SystemClock,
+    api_name,
+    connect,
+)
+from reconciler.workflow.saved import Saved, require_same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from reconciler.core.model.desired import Desired
+    from reconciler.core.model.events import Event, Outcome
+    from reconciler.core.model.lock import Lock
+    from reconciler.core.model.observed import Observed
+    from reconciler.core.model.plan import Plan
+    from reconciler.workflow.connection import Connection
+    from reconciler.workflow.place import Place
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What shapes a plan. ``max_trajectories`` narrows the budget of the project."""
+
+    prune: bool = False
+    max_deletions: int = 10
+    max_trajectories: int | None = None
+    parallelism: int = PARALLELISM
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """What ``apply`` was asked for; ``timeout`` in seconds."""
+
+    planning: PlanOptions = PlanOptions()
+    wait: bool = True
+    timeout: float | None = None
+    allow_destroy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What ``status`` shows: every target, every stage, and the plan that would follow."""
+
+    api_url: str
+    rows: tuple[StatusRow, ...]
+    plan: Plan
+
+
+def plan(place: Place, desired: Desired, access: Access, options: PlanOptions) -> Plan:
+    """Return what would have to happen; changes nothing."""
+    lock = _read_lock(Store(place.lockfile), api_name(access, desired))
+    with connect(place, access, desired) as connection:
+        observed = _run(_observe(connection, desired, lock, options.parallelism))
+        return _planned(desired, observed, lock, connection.name, options)
+
+
+def offline_plan(place: Place, desired: Desired, options: PlanOptions) -> Plan:
+    """Return what would have to happen if live state were what the lockfile says; needs no key."""
+    lock = Store(place.lockfile).read()
+    narrowed = _within(desired, options)
+    name = lock.api_url if lock else (desired.api_url or DEFAULT_URL)
+    found = compute_offline_plan(narrowed, lock, api_url=name, prune=options.prune)
+    return refuse_many_deletions(found, options.max_deletions)
+
+
+def status(place: Place, desired: Desired, access: Access) -> Status:
+    """Return live lines against wanted lines; changes nothing."""
+    lock = _read_lock(Store(place.lockfile), api_name(access, desired))
+    with connect(place, access, desired) as connection:
+        observed = _run(_observe(connection, desired, lock))
+    found = compute_plan(desired, observed, lock, api_url=connection.name)
+    return Status(connection.name, report(desired, observed, found), found)
+
+
+def refresh(place: Place, desired: Desired, access: Access) -> bool:
+    """Rewrite the lockfile from live state; return whether its bytes changed.
+
+    A lockfile with conflict markers is rebuilt; any other unusable one raises.
+    """
+    store = Store(place.lockfile)
+    name = api_name(access, desired)
+    with hold(place.root):
+        lock = None
+        with contextlib.suppress(ConflictMarkersError):
+            lock = _read_lock(store, name)
+        with connect(place, access, desired) as connection:
+            observed = _run(_observe(connection, desired, lock))
+        return store.write(record(desired, observed, lock, api_url=name))
+
+
+def apply(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    options: ApplyOptions,
+    *,
+    confirm: Callable[[Plan], bool],
+    emit: Callable[[Event], None],
+    saved: Saved | None = None,
+) -> RunResult:
+    """Close the gap, wait, write the lockfile; return how that ended.
+
+    ``confirm`` is shown the plan before anything happens, and may decline. With a ``saved`` plan,
+    raises BlockedError unless exactly that would be done. An interrupt leaves everything known in
+    the lockfile.
+    """
+    store = Store(place.lockfile)
+    name = api_name(access, desired)
+    with hold(place.root), connect(place, access, desired) as connection:
+        lock = _read_lock(store, name)
+        observed = _run(_observe(connection, desired, lock, options.planning.parallelism))
+        planned = _planned(desired, observed, lock, name, options.planning)
+        if saved:
+            require_same(saved, planned)
+        if not options.allow_destroy:
+            planned = refuse_destruction(planned)
+        if not confirm(planned):
+            return RunResult(())
+        work = _execute(connection, desired, observed, lock, planned, store, emit, options)
+        try:
+            outcomes, requests = _run(work)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return RunResult((), interrupted=True)
+    return RunResult(outcomes, requests=requests)
+
+
+def _planned(
+    desired: Desired, observed: Observed, lock: Lock | None, api_url: str, options: PlanOptions
+) -> Plan:
+    found = compute_plan(
+        _within(desired, options), observed, lock, api_url=api_url, prune=options.prune
+    )
+    return refuse_many_deletions(found, options.max_deletions)
+
+
+def _within(desired: Desired, options: PlanOptions) -> Desired:
+    """Narrow the budget of the project by that of the command line."""
+    limits = (desired.max_new_trajectories, options.max_trajectories)
+    return replace(
+        desired, max_new_trajectories=min((n for n in limits if n is not None), default=None)
+    )
+
+
+async def _observe(
+    connection: Connection, desired: Desired, lock: Lock | None, parallelism: int = PARALLELISM
+) -> Observed:
+    async with connection.open() as api:
+        return await observe(desired, lock, api, parallelism=parallelism)
+
+
+async def _execute(
+    connection: Connection,
+    desired: Desired,
+    observed: Observed,
+    lock: Lock | None,
+    planned: Plan,
+    store: Store,
+    emit: Callable[[Event], None],
+    options: ApplyOptions,
+) -> tuple[tuple[Outcome, ...], int]:
+    how = RunOptions(
+        connection.pace,
+        options.planning.parallelism,
+        options.wait,
+        options.timeout,
+        forget_orphans=options.planning.prune,
+    )
+    async with connection.open() as api:
+        outcomes = await execute(
+            desired,
+            observed,
+            lock,
+            planned,
+            api=api,
+            writer=store,
+            clock=SystemClock(),
+            emit=emit,
+            options=how,
+        )
+        return outcomes, api.http.requests
+
+
+def _read_lock(store: Store, api_url: str) -> Lock | None:
+    lock = store.read()
+    if lock is not None and lock.api_url != api_url:
+        raise InvalidLockfileError(
+            f"{store.path} records {lock.api_url}, but this run speaks to {api_url}",
+            hint="Point --lockfile at another file for another API, or delete this one and run "
+            "`reconciler refresh`.",
+        )
+    return lock
+
+
+def _run(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run to the end; SIGTERM ends a run as cleanly as an interrupt does."""
+
+    async def guarded() -> Value:
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            if task:
+                loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    return asyncio.run(guarded())

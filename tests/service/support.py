@@ -1,0 +1,139 @@
+"""What the service's tests share: calls over a real socket, and services as processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = "key-of-the-tests"
+MASTER_KEY = "master-key-of-the-tests"
+EXPERT = [
+    {"role": "system", "content": "You are an expert in packaging and dependency resolution."}
+]
+TEMPLATE = "Write ${numq} questions about ${prompt_u}."
+
+Json = dict[str, Any]
+
+
+class Api:
+    """A client of the API: every method returns the response, ``ok`` the body of a good one."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+
+    def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.http.request(method, path, **more)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.call("GET", path, **more)
+
+    def post(self, path: str, body: object = None) -> httpx.Response:
+        return self.call("POST", path) if body is None else self.call("POST", path, json=body)
+
+    def put(self, path: str, body: object) -> httpx.Response:
+        return self.call("PUT", path, json=body)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self.call("DELETE", path)
+
+    def ok(self, method: str, path: str, body: object = None) -> Json:
+        more = {} if body is None else {"json": body}
+        response = self.call(method, path, **more)
+        assert response.is_success, response.text
+        answer: Json = response.json()
+        return answer
+
+    def target(self, name: str = "t", **overrides: Any) -> str:
+        """Create repository r, prompt expert and a target; return the target's path."""
+        self.ok("POST", "/v1/repo", {"repo_name": "r"})
+        self.ok("POST", "/v1/repo/r/prompts", {"prompt_name": "expert", "messages": EXPERT})
+        config = {"teacher_prompt": "expert", "generators": hardcoded("a", "b"), **overrides}
+        body = {"target_name": name, "template": "default", "overrides": config}
+        self.ok("POST", "/v1/repo/r/targets", body)
+        return f"/v1/repo/r/targets/{name}"
+
+    def run(self, stage_path: str) -> Json:
+        """Start a stage and return its final status."""
+        self.ok("POST", stage_path)
+        return self.settled(stage_path)
+
+    def settled(self, stage_path: str) -> Json:
+        return self.until(stage_path, lambda status: status["status"] != "running")
+
+    def until(self, stage_path: str, reached: Any, seconds: float = 15) -> Json:
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.ok("GET", stage_path)
+            if reached(status):
+                return status
+            assert time.monotonic() < deadline, f"never came about: {status}"
+            time.sleep(0.01)
+
+    def output(self, stage_path: str, limit: int = 1000) -> list[Any]:
+        """Return all rows of a stage, page by page."""
+        rows: list[Any] = []
+        while True:
+            page = self.ok("GET", f"{stage_path}/output?offset={len(rows)}&limit={limit}")
+            rows += page["output"]
+            if not page["has_more"]:
+                return rows
+
+
+def hardcoded(*questions: str, **more: Any) -> list[Json]:
+    return [{"type": "hardcoded", "questions": list(questions), **more}]
+
+
+@contextmanager
+def client(url: str, *, key: str | None = KEY, user: str | None = None) -> Iterator[Api]:
+    given = {"Authorization": f"Bearer {key}" if key else None, "X-User-Id": user}
+    headers = {name: value for name, value in given.items() if value is not None}
+    with httpx.Client(base_url=url, headers=headers, timeout=30, verify=False) as http:
+        yield Api(http)
+
+
+class Process:
+    """A service as a process of its own."""
+
+    def __init__(self, data: Path, pace: float = 0.0) -> None:
+        script = Path(__file__).with_name("host.py")
+        command = [sys.executable, str(script), str(data), str(pace)]
+        self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.popen.stdout is not None
+        self.url: str = json.loads(self.popen.stdout.readline())["url"]
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.wait()
+
+    def terminate(self) -> int:
+        self.popen.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        code = self.popen.wait(timeout=10)
+        assert self.popen.stdout is not None
+        self.popen.stdout.close()
+        return code
+
+
+@contextmanager
+def process(data: Path, pace: float = 0.0) -> Iterator[Process]:
+    running = Process(data, pace)
+    try:
+        yield running
+    finally:
+        if running.popen.poll() is None:
+            running.kill()
+        assert running.popen.stdout is not None
+        running.popen.stdout.close()

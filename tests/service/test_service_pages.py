@@ -1,0 +1,108 @@
+"""The laws of paging: any pages, put together, are the whole; what was seen never changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.service.state.store import Store
+from reconciler.service.work.sink import Sink
+
+from .support import MASTER_KEY, Api, client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from reconciler.service import Running
+
+QUESTIONS = 23
+SAMPLES = 2
+
+
+@pytest.fixture(scope="module")
+def finished(running: Running) -> Iterator[tuple[Api, str]]:
+    with client(running.url, key=MASTER_KEY, user="pages") as api:
+        target = api.target(
+            generators=[{"type": "oneshot_qs", "numq": QUESTIONS}], num_traj_per_stimulus=SAMPLES
+        )
+        api.run(f"{target}/stim")
+        api.run(f"{target}/rollout")
+        yield api, target
+
+
+@settings(max_examples=25, deadline=None)
+@given(stage=st.sampled_from(["stim", "rollout"]), limit=st.integers(1, 60))
+def test_pages_put_together_are_the_whole(
+    finished: tuple[Api, str], stage: str, limit: int
+) -> None:
+    api, target = finished
+    whole = api.ok("GET", f"{target}/{stage}/output?limit=1000")["output"]
+    assert len(whole) == QUESTIONS * (SAMPLES if stage == "rollout" else 1)
+    assert api.output(f"{target}/{stage}", limit) == whole
+
+
+@settings(max_examples=25, deadline=None)
+@given(offset=st.integers(0, 60), limit=st.integers(1, 60))
+def test_a_page_is_a_slice(finished: tuple[Api, str], offset: int, limit: int) -> None:
+    api, target = finished
+    whole = api.ok("GET", f"{target}/rollout/output?limit=1000")["output"]
+    page = api.ok("GET", f"{target}/rollout/output?offset={offset}&limit={limit}")
+    assert page["output"] == whole[offset : offset + limit]
+    assert page["has_more"] == (offset + limit < len(whole))
+    assert (page["offset"], page["limit"]) == (offset, limit)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(batches=st.permutations(range(12)).flatmap(lambda order: _cut(list(order))))
+def test_rows_in_any_order_show_as_a_growing_prefix(
+    tmp_path: Path, batches: list[list[int]]
+) -> None:
+    """Rows come as answers do; a runner that starts anew in between sees what there is."""
+    store = Store(tmp_path)
+    try:
+        job = _new_job(store)
+        arrived: set[int] = set()
+        for batch in batches:
+            asyncio.run(_feed(store, job, batch))
+            arrived |= set(batch)
+            prefix = next(n for n in range(13) if n not in arrived)
+            assert store.work(job).lines == prefix
+            assert store.records(job, 0, prefix, 99) == [f'"{n}"' for n in range(prefix)]
+    finally:
+        store.close()
+
+
+async def _feed(store: Store, job: int, batch: list[int]) -> None:
+    sink = Sink(store, job, store.work(job).lines)
+    for n in batch:
+        sink.add(n, f'"{n}"')
+    sink.flush()
+
+
+def _cut(order: list[int]) -> st.SearchStrategy[list[list[int]]]:
+    places = st.lists(st.integers(1, len(order) - 1), unique=True).map(sorted)
+    return places.map(
+        lambda cuts: [
+            order[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(order)], strict=True)
+        ]
+    )
+
+
+def _new_job(store: Store) -> int:
+    if store.repo("", "r") is None:
+        store.add_repo("", "r", "model")
+        repo = store.repo("", "r")
+        assert repo is not None
+        store.add_target(repo.id, "t", "{}", stim="{}", rollout="{}")
+    stage = store.stage("", "r", "t", "stim")
+    assert stage is not None
+    store.add_job(stage.target, "stim", "{}", 12)
+    (job,) = store.unfinished()
+    return job
