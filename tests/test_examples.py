@@ -15,9 +15,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.fixture(params=sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    copy = tmp_path / request.param
+    name: str = request.param
+    copy = tmp_path / name
     ignored = shutil.ignore_patterns(".reconciler", "reconciler.lock")
-    shutil.copytree(EXAMPLES / request.param, copy, ignore=ignored)
+    shutil.copytree(EXAMPLES / name, copy, ignore=ignored)
     return copy
 
 

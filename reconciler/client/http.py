@@ -41,6 +41,8 @@ _HINTS = {
     403: "Acting for another user needs the master key.",
 }
 _SENTENCE_LIMIT = 500
+#: No header may hold a run up for longer, in seconds.
+_LONGEST_HOLD = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +209,14 @@ class Http:
 
 
 def _headers(settings: HttpSettings) -> dict[str, str]:
+    key = settings.key.strip()
+    if not (key.isascii() and key.isprintable()):
+        # The library that sends headers quotes what it refuses: the key must not get that far.
+        raise errors.ReconcilerError(
+            "the API key holds characters that no key has", hint="Check BREAD_API_KEY."
+        )
     headers = {
-        "Authorization": f"Bearer {settings.key}",
+        "Authorization": f"Bearer {key}",
         "User-Agent": f"reconciler/{__version__}",
         "Accept": "application/json",
     }
@@ -228,7 +236,7 @@ def _network(base_url: str) -> dict[str, Any]:
 def _object(response: httpx.Response, method: str, path: str) -> dict[str, Any]:
     try:
         value = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise errors.UnreachableError(f"{method} {path}: the answer is no JSON object")
@@ -249,7 +257,7 @@ def _refusal(response: httpx.Response, method: str, path: str) -> errors.ApiErro
 def _speaks_json(response: httpx.Response) -> bool:
     try:
         return isinstance(response.json(), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -261,7 +269,7 @@ def sentence_of(content: bytes) -> str:
     """
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(body, dict):
         return ""
@@ -289,7 +297,7 @@ def _retry_after(response: httpx.Response) -> float | None:
     """Return the seconds of a ``Retry-After`` header, given as a number or as a date."""
     text = response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(text))
+        return _held(float(text))
     except ValueError:
         pass
     try:
@@ -297,7 +305,11 @@ def _retry_after(response: httpx.Response) -> float | None:
         sent = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
         return None
-    return max(0.0, (moment - sent).total_seconds())
+    return _held((moment - sent).total_seconds())
+
+
+def _held(seconds: float) -> float:
+    return min(_LONGEST_HOLD, max(0.0, seconds))
 
 
 def _describe(error: httpx.HTTPError) -> str:

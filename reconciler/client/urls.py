@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from reconciler.core.errors import UsageError
 
@@ -14,8 +14,8 @@ def checked_base_url(url: str, *, allow_http: bool = False) -> str:
     Plain http is refused for anything but a loopback address, because the key would travel in the
     clear.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f'"{url}" is no http(s) URL', hint="Write it like https://host[:port].")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError("the API URL may hold no credentials, query or fragment")
@@ -25,6 +25,16 @@ def checked_base_url(url: str, *, allow_http: bool = False) -> str:
             hint="Use https, or --allow-http if you are sure of the network.",
         )
     return url.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None where it makes no sense."""
+    try:
+        parts = urlsplit(url)
+        sane = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
+    except ValueError:  # brackets or a port
+        return None
+    return parts if sane else None
 
 
 def is_loopback(host: str) -> bool:

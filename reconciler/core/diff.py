@@ -57,9 +57,28 @@ def _reduce(
 
 
 def _compare(live: dict[str, Any], declared: dict[str, Any]) -> tuple[FieldDiff, ...]:
-    if live == declared:
+    if same(live, declared):
         return ()
-    return tuple(sorted(_explain(live, declared), key=lambda diff: diff.path))
+    found = _explain(live, declared) or _differing_keys(live, declared)
+    return tuple(sorted(found, key=lambda diff: diff.path))
+
+
+def same(one: JsonValue, other: JsonValue) -> bool:
+    """Return whether two values mean the same JSON: 1 is 1.0, but not true."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+
+
+def _differing_keys(live: dict[str, Any], declared: dict[str, Any]) -> list[FieldDiff]:
+    """Return the fields that differ as wholes, for what the explanation does not reach."""
+    return [
+        FieldDiff(key, live.get(key), declared.get(key))
+        for key in {**live, **declared}
+        if not same(live.get(key), declared.get(key))
+    ]
 
 
 def _explain(live: dict[str, Any], declared: dict[str, Any]) -> list[FieldDiff]:
@@ -67,7 +86,12 @@ def _explain(live: dict[str, Any], declared: dict[str, Any]) -> list[FieldDiff]:
     from deepdiff.helper import notpresent
 
     tree = DeepDiff(
-        live, declared, view="tree", ignore_numeric_type_changes=True, threshold_to_diff_deeper=0
+        live,
+        declared,
+        view="tree",
+        ignore_numeric_type_changes=True,
+        ignore_private_variables=False,
+        threshold_to_diff_deeper=0,
     )
     return [
         FieldDiff(

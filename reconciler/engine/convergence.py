@@ -6,6 +6,7 @@ never repeated blindly, but followed by another look.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,10 @@ async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name:
     for stage in Stage:
         if not target.stage(stage).wanted:
             break
-        drive = _Drive(run, subject, stage)
         try:
-            ended = await drive.drive()
-        except AuthenticationError:
+            ended = await _Drive(run, subject, stage).drive()
+        except (AuthenticationError, asyncio.CancelledError):
+            subject.put_on_record()
             raise
         except PaymentRequiredError as error:
             run.out_of_credits = say(error)
@@ -88,6 +89,11 @@ class _Subject:
         self._run.keeper.count_attempt(self.target.id, stage, attempts)
         return attempts
 
+    def take_back_attempt(self, stage: Stage) -> None:
+        """Uncount an attempt that the API refused outright, so that it was none."""
+        attempts = self.attempts(stage) - 1
+        self._run.keeper.count_attempt(self.target.id, stage, attempts)
+
     def saw(self, stage: Stage, seen: LiveStage) -> None:
         """Keep an observation in mind."""
         self._live = replace(self._live, stages={**self._live.stages, stage: seen})
@@ -97,6 +103,24 @@ class _Subject:
         old = self._run.keeper.targets.get(self.target.id)
         entry = locked_target(self.target, self.live_name, self._live, old)
         self._run.keeper.put_target(self.target.id, entry)
+
+
+class _Outage:
+    """A time during which something cannot be reached."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self.is_new = False
+
+    def lasts(self, now: float) -> float:
+        """Note that it is not over; return the seconds since it began."""
+        self.is_new = self._since is None
+        self._since = now if self._since is None else self._since
+        return now - self._since
+
+    def over(self) -> None:
+        """Note that it is over."""
+        self._since = None
 
 
 class _Drive:
@@ -109,7 +133,8 @@ class _Drive:
         self._want = subject.target.stage(stage)
         self._begun = run.clock.now()
         self._forecast = Forecast(self._begun)
-        self._unreadable_since: float | None = None
+        self._unreadable = _Outage()
+        self._unstartable = _Outage()
         self._acted = False
         self._told: tuple[int | None, float | None] | None = None
 
@@ -125,8 +150,9 @@ class _Drive:
                 self._complete(seen, decision)
                 return None
             if decision.verb is Verb.RUN and seen is not None:
-                if self._run.out_of_credits:
-                    return self._end(ExitCode.BLOCKED, self._run.out_of_credits)
+                refusal = self._may_not_start()
+                if refusal:
+                    return refusal
                 seen = await self._start(seen, decision)
                 if self._run.options.wait and seen and seen.status != NOT_STARTED:
                     continue
@@ -138,6 +164,14 @@ class _Drive:
             await self._pause()
             seen = await self._look()
 
+    def _may_not_start(self) -> Outcome | None:
+        """Return how the target ends if nothing may be started any more."""
+        if self._run.out_of_credits:
+            return self._end(ExitCode.BLOCKED, self._run.out_of_credits)
+        if self._run.clock.now() >= self._deadline():
+            return self._end(ExitCode.PENDING, "not started: the time is up")
+        return None
+
     def _decide(self, seen: LiveStage | None) -> StageDecision:
         if seen is None:
             return StageDecision(Verb.WAIT, Reason.UNKNOWN_STATUS)
@@ -146,18 +180,21 @@ class _Drive:
 
     async def _look(self) -> LiveStage | None:
         """Look at the job; None when live state cannot be read for now."""
-        target, now = self._subject.target, self._run.clock.now()
+        target = self._subject.target
         try:
             seen = await self._run.api.stage(target.repo, self._subject.live_name, self._stage)
         except UnreachableError as error:
-            if self._unreadable_since is None:
-                self._unreadable_since = now
-                self._tell(EventKind.WARNING, message=error.message)
-            elif now - self._unreadable_since > PATIENCE:
-                raise
+            self._bear(self._unreadable, error)
             return None
-        self._unreadable_since = None
+        self._unreadable.over()
         return self._noted(seen)
+
+    def _bear(self, outage: _Outage, error: UnreachableError) -> None:
+        """Let an outage pass, but not for ever: raises the error once patience has run out."""
+        if outage.lasts(self._run.clock.now()) > PATIENCE:
+            raise error
+        if outage.is_new:
+            self._tell(EventKind.WARNING, message=error.message)
 
     def _noted(self, seen: LiveStage) -> LiveStage:
         before = self._subject.known(self._stage)
@@ -191,8 +228,12 @@ class _Drive:
         try:
             answer = await self._run.api.run(target.repo, self._subject.live_name, self._stage)
         except UnreachableError as error:
-            self._tell(EventKind.WARNING, message=error.message)
+            self._bear(self._unstartable, error)
             return None
+        except ApiError:
+            if attempt:
+                self._subject.take_back_attempt(self._stage)
+            raise
         self._told = (answer.lines, answer.progress)
         self._tell(EventKind.STARTED, seen=answer, attempt=attempt)
         return self._noted(answer)

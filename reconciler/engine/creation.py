@@ -169,9 +169,10 @@ def _hindered(run: Run, action: Action) -> bool:
     if run.failed(action.resource):
         return True
     for id_ in _dependencies(run, action):
-        if run.failed(id_):
-            why = f"{id_.kind.lower()} {id_} failed"
-            run.end(action.resource, ExitCode.ERROR, why)
+        failed = run.failed(id_)
+        if failed:
+            word = "blocked" if failed.code is ExitCode.BLOCKED else "failed"
+            run.end(action.resource, failed.code, f"{id_.kind.lower()} {id_} {word}")
             return True
     return False
 

@@ -6,10 +6,12 @@ nothing more and let what runs be watched to its end.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.errors import ExitCode
+from reconciler.core.errors import ExitCode, ReconcilerError
 from reconciler.core.explain import explain
 from reconciler.core.model.events import Event, EventKind, Outcome
 from reconciler.core.model.manifest import Kind
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from reconciler.engine.run import RunOptions
 
 
+#: Seconds between two moments at which the lockfile is brought up to date, come what may.
+FLUSH_EVERY = 1.0
+
+
 async def execute(
     desired: Desired,
     observed: Observed,
@@ -58,6 +64,7 @@ async def execute(
     before = record(desired, observed, lock, api_url=plan.api_url)
     keeper = Keeper(before, writer, clock)
     run = Run(desired, observed, plan, api, keeper, clock, emit, options)
+    flushing = asyncio.create_task(_keep_flushing(run))
     try:
         _settle_what_needs_nothing(run)
         _forget_orphans(run)
@@ -65,8 +72,18 @@ async def execute(
         todo = [target for id_, target in desired.targets.items() if id_ not in run.outcomes]
         await for_each(todo, lambda target: _converge(run, target), limit=options.parallelism)
     finally:
+        flushing.cancel()
         keeper.flush(force=True)
     return tuple(run.outcomes.values())
+
+
+async def _keep_flushing(run: Run) -> None:
+    """Bring to disk what was held back, also while nothing else happens for long."""
+    while True:
+        await run.clock.sleep(FLUSH_EVERY)
+        # A write that fails now is tried again, and fails for all to see, when the run ends.
+        with contextlib.suppress(ReconcilerError):
+            run.keeper.flush()
 
 
 def _settle_what_needs_nothing(run: Run) -> None:

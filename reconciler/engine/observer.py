@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.errors import ApiError, AuthenticationError
+from reconciler.core.errors import ApiError, AuthenticationError, PaymentRequiredError
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import (
     COMPLETE,
@@ -44,7 +44,8 @@ async def observe(
 ) -> Observed:
     """Return the live state of everything declared, and of the orphaned targets of the lockfile.
 
-    Raises AuthenticationError; every other failure to read is part of what was observed.
+    Raises AuthenticationError and PaymentRequiredError; every other failure to read is part of what
+    was observed.
     """
     observer = _Observer(api)
     targets = [*_target_candidates(desired), *_orphaned_targets(desired, lock)]
@@ -135,7 +136,7 @@ class _Observer:
 async def _attempt(call: Callable[..., Awaitable[Value]], *args: object) -> Value | Unreadable:
     try:
         return await call(*args)
-    except AuthenticationError:
+    except (AuthenticationError, PaymentRequiredError):
         raise
     except ApiError as error:
         return Unreadable(error.message)

@@ -8,7 +8,7 @@ import os
 import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler.core.errors import LockHeldError, ReconcilerError
 
@@ -36,7 +36,7 @@ def state_directory(root: Path) -> Path:
 def hold(root: Path) -> Iterator[None]:
     """Hold the run lock of a directory; raises LockHeldError, naming the holder."""
     path = state_directory(root) / "run.lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with _opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,6 +47,13 @@ def hold(root: Path) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ReconcilerError(f"cannot write to {path}: {error.strerror}") from error
 
 
 def _owner() -> dict[str, object]:

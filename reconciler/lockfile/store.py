@@ -30,7 +30,9 @@ class Store:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
-            raise InvalidLockfileError(f"{self.path}: not UTF-8: {error}") from error
+            raise InvalidLockfileError(
+                f"{self.path}: not UTF-8: {error}", hint=text.REBUILD
+            ) from error
         except OSError as error:
             raise ReconcilerError(f"{self.path}: {error.strerror}") from error
         self._written = content

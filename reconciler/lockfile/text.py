@@ -58,7 +58,7 @@ def parse(text: str, where: str) -> Lock:
     try:
         value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
-        raise InvalidLockfileError(f"{where}: no YAML: {error}", hint=_REBUILD) from error
+        raise InvalidLockfileError(f"{where}: no YAML: {error}", hint=REBUILD) from error
     return _lock(_checked(value, where))
 
 
@@ -72,7 +72,7 @@ class ConflictMarkersError(InvalidLockfileError):
         )
 
 
-_REBUILD = "Delete the file and run `reconciler refresh`: it rebuilds it from live state."
+REBUILD = "Delete the file and run `reconciler refresh`: it rebuilds it from live state."
 
 
 def _checked(value: Any, where: str) -> dict[str, Any]:
@@ -82,13 +82,21 @@ def _checked(value: Any, where: str) -> dict[str, Any]:
             f"{where}: written by a newer reconciler (lockfile version {version})",
             hint="Upgrade reconciler; this version reads lockfiles up to version 1.",
         )
+    if not _keys_are_text(value):
+        raise InvalidLockfileError(f"{where}: a key is no text", hint=REBUILD)
     problems = Checker(schema_files.load("lockfile")).problems(value)
     if problems:
         first = problems[0]
         path = ".".join(str(key) for key in first.path)
         place = f"{where}: {path}: " if path else f"{where}: "
-        raise InvalidLockfileError(place + first.message, hint=_REBUILD)
+        raise InvalidLockfileError(place + first.message, hint=REBUILD)
     return dict(value)
+
+
+def _keys_are_text(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return True
+    return all(isinstance(key, str) and _keys_are_text(item) for key, item in value.items())
 
 
 def _lock(value: Mapping[str, Any]) -> Lock:
@@ -156,4 +164,5 @@ def _scalar(value: Any) -> str:
         return str(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return str(value)
+    value = value.encode(errors="replace").decode()  # half a character is no UTF-8
     return yaml.safe_dump(value, default_style='"', width=float("inf")).rstrip("\n")

@@ -38,6 +38,8 @@ def summary(result: RunResult, style: Style) -> str:
     """Return the last line of a run: the truth in one glance."""
     if result.interrupted:
         return style.warn("Interrupted. What is known is in the lockfile.")
+    if result.declined:
+        return style.warn("Nothing was applied.")
     if result.exit_code is ExitCode.OK:
         return style.good(f"Converged: {len(result.outcomes):,} resources are as declared.")
     words = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.errors import ExitCode
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Action, Estimate, Plan
 
 PLAN_FORMAT = "reconciler/plan/v1"
+#: Delete, C1 controls, invisible and direction-changing characters, lone surrogates.
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _OUTCOMES = {
     "converged": ExitCode.OK,
     "pending": ExitCode.PENDING,
@@ -23,8 +26,12 @@ _OUTCOMES = {
 
 
 def text(value: Any, *, indent: int | None = 2) -> str:
-    """Return JSON text with a final newline; keys keep their order."""
-    return json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
+    """Return JSON text with a final newline; keys keep their order.
+
+    What a terminal would obey instead of show is escaped.
+    """
+    plain = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _UNSHOWN.sub(lambda match: f"\\u{ord(match[0]):04x}", plain) + "\n"
 
 
 def plan(value: Plan) -> dict[str, Any]:
@@ -84,6 +91,11 @@ def result(value: RunResult) -> dict[str, Any]:
     }
 
 
+def _is_revised(action: Action) -> bool:
+    resource = action.resource
+    return action.live_name not in {"", resource.name or resource.repo}
+
+
 def _estimate(value: Estimate) -> dict[str, int | None]:
     return {
         "stim_lines": value.stim_lines,
@@ -94,15 +106,13 @@ def _estimate(value: Estimate) -> dict[str, int | None]:
 
 def _action(action: Action, plan_: Plan) -> dict[str, Any]:
     fields = {
-        "live_name": action.live_name if action.live_name != action.resource.name else None,
+        "live_name": action.live_name if _is_revised(action) else None,
         "lines": action.lines,
         "wanted": action.wanted,
         "expected": action.expected,
         "message": action.message or None,
         "dependency": True if action.resource in plan_.drawn_in else None,
     }
-    if not action.resource.name:
-        fields["live_name"] = None
     return {
         "action": str(action.verb),
         "kind": str(action.kind),

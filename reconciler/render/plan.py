@@ -59,15 +59,22 @@ def text(plan: Plan, style: Style, *, width: int = 80) -> str:
         lines.append(f"{label} {kind:<{_KIND_WIDTH}} {safe(str(unknown.resource))}")
         lines.extend(_wrapped(unknown.why, width))
     planned = {action.resource for action in plan.changes}
-    lines.extend(style.dim(_orphan(id_)) for id_ in plan.orphans if id_ not in planned)
+    for id_ in plan.orphans:
+        if id_ not in planned:
+            lines.extend(_orphan(id_, style, width))
     if lines:
         lines.append("")
-    lines.extend(_totals(plan, style))
+    lines.extend(_totals(plan, style, width))
     return "\n".join(lines) + "\n"
 
 
-def _orphan(id_: ResourceId) -> str:
-    return f"  · orphan  {id_.kind.lower()} {safe(str(id_))}: no manifest declares it any more"
+def _orphan(id_: ResourceId, style: Style, width: int) -> Iterator[str]:
+    head = f"  · {'orphan':<{_VERB_WIDTH}} {id_.kind.lower():<{_KIND_WIDTH}} {safe(str(id_))}"
+    why = "no manifest declares it any more"
+    fits = len(head) + 2 + len(why) <= width
+    yield style.dim(f"{head}  {why}" if fits else head)
+    if not fits:
+        yield from map(style.dim, _wrapped(why, width))
 
 
 def counts(plan: Plan) -> str:
@@ -166,18 +173,18 @@ def nothing_to_do(plan: Plan) -> str:
     return "Nothing to do: live state satisfies every manifest."
 
 
-def _totals(plan: Plan, style: Style) -> Iterator[str]:
+def _totals(plan: Plan, style: Style, width: int) -> Iterator[str]:
     if plan.converged:
         yield style.good(nothing_to_do(plan))
         if plan.count(Verb.ADOPT):
             yield f"The lockfile will record {plan.count(Verb.ADOPT):,} existing resources."
         return
     if plan.actions:
-        yield style.strong(f"Plan: {counts(plan)}.")
+        yield from map(style.strong, textwrap.wrap(f"Plan: {counts(plan)}.", width))
     if plan.unknown:
         yield style.bad(f"Live state could not be read for {len(plan.unknown):,} resources.")
     if plan.estimate.stim_lines or plan.estimate.trajectories:
-        yield cost(plan.estimate)
+        yield from textwrap.wrap(cost(plan.estimate), width)
 
 
 def cost(estimate: Estimate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model.desired import Stage
@@ -19,19 +20,22 @@ if TYPE_CHECKING:
 FORMAT = "reconciler/status/v1"
 _HEADINGS = ("TARGET", "STIM", "", "ROLLOUT", "")
 _GAP = "  "
+_WIDEST_CELL = 20
 
 
 def text(rows: Sequence[StatusRow], plan: Plan, style: Style, *, width: int = 80) -> str:
     """Return the table, the errors that services reported, and where things stand."""
     cells = [_cells(row) for row in rows]
     widths = [max(len(line[i]) for line in (_HEADINGS, *cells)) for i in range(len(_HEADINGS))]
-    widths[0] = max(len(_HEADINGS[0]), min(widths[0], width - sum(widths[1:]) - 8))
+    widths[1:] = [min(size, _WIDEST_CELL) for size in widths[1:]]
+    room = width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)
+    widths[0] = max(len(_HEADINGS[0]), min(widths[0], room))
     lines = [style.dim(_line(_HEADINGS, widths).rstrip())]
     for row, line in zip(rows, cells, strict=True):
         paints = [_paint(row.stages[stage], style) for stage in Stage for _ in range(2)]
         lines.append(_line(line, widths, [style.strong, *paints]).rstrip())
     lines.extend(_errors(rows, style, width))
-    return "\n".join([*lines, "", _standing(plan, style)]) + "\n"
+    return "\n".join([*lines, "", *_standing(plan, style, width)]) + "\n"
 
 
 def json(api_url: str, rows: Iterable[StatusRow], plan: Plan) -> dict[str, Any]:
@@ -110,9 +114,10 @@ def _errors(rows: Iterable[StatusRow], style: Style, width: int) -> list[str]:
     return ["", *(style.bad(shorten(line, width)) for line in found)] if found else []
 
 
-def _standing(plan: Plan, style: Style) -> str:
+def _standing(plan: Plan, style: Style, width: int) -> list[str]:
     if plan.converged:
-        return style.good("Converged: live state satisfies every manifest.")
+        return [style.good("Converged: live state satisfies every manifest.")]
     if plan.unknown:
-        return style.bad(f"Live state could not be read for {len(plan.unknown):,} resources.")
-    return style.warn(f"Not converged: {counts(plan)}. `reconciler plan` tells more.")
+        return [style.bad(f"Live state could not be read for {len(plan.unknown):,} resources.")]
+    text = f"Not converged: {counts(plan)}. `reconciler plan` tells more."
+    return [style.warn(line) for line in textwrap.wrap(text, width)]

@@ -76,7 +76,7 @@ def plan(place: Place, desired: Desired, access: Access, options: PlanOptions) -
     """Return what would have to happen; changes nothing."""
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
     with connect(place, access, desired) as connection:
-        observed = _run(_observe(connection, desired, lock, options.parallelism))
+        observed, _ = _run(_observe(connection, desired, lock, options.parallelism))
         return _planned(desired, observed, lock, connection.name, options)
 
 
@@ -93,7 +93,7 @@ def status(place: Place, desired: Desired, access: Access) -> Status:
     """Return live lines against wanted lines; changes nothing."""
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
     with connect(place, access, desired) as connection:
-        observed = _run(_observe(connection, desired, lock))
+        observed, _ = _run(_observe(connection, desired, lock))
     found = compute_plan(desired, observed, lock, api_url=connection.name)
     return Status(connection.name, report(desired, observed, found), found)
 
@@ -110,7 +110,7 @@ def refresh(place: Place, desired: Desired, access: Access) -> bool:
         with contextlib.suppress(ConflictMarkersError):
             lock = _read_lock(store, name)
         with connect(place, access, desired) as connection:
-            observed = _run(_observe(connection, desired, lock))
+            observed, _ = _run(_observe(connection, desired, lock))
         return store.write(record(desired, observed, lock, api_url=name))
 
 
@@ -134,20 +134,20 @@ def apply(
     name = api_name(access, desired)
     with hold(place.root), connect(place, access, desired) as connection:
         lock = _read_lock(store, name)
-        observed = _run(_observe(connection, desired, lock, options.planning.parallelism))
+        observed, looked = _run(_observe(connection, desired, lock, options.planning.parallelism))
         planned = _planned(desired, observed, lock, name, options.planning)
         if saved:
             require_same(saved, planned)
         if not options.allow_destroy:
-            planned = refuse_destruction(planned)
+            planned = refuse_destruction(planned, desired)
         if not confirm(planned):
-            return RunResult(())
+            return RunResult((), declined=True)
         work = _execute(connection, desired, observed, lock, planned, store, emit, options)
         try:
             outcomes, requests = _run(work)
         except (KeyboardInterrupt, asyncio.CancelledError):
             return RunResult((), interrupted=True)
-    return RunResult(outcomes, requests=requests)
+    return RunResult(outcomes, requests=looked + requests)
 
 
 def _planned(
@@ -169,9 +169,10 @@ def _within(desired: Desired, options: PlanOptions) -> Desired:
 
 async def _observe(
     connection: Connection, desired: Desired, lock: Lock | None, parallelism: int = PARALLELISM
-) -> Observed:
+) -> tuple[Observed, int]:
+    """Return live state, and the number of requests it took."""
     async with connection.open() as api:
-        return await observe(desired, lock, api, parallelism=parallelism)
+        return await observe(desired, lock, api, parallelism=parallelism), api.http.requests
 
 
 async def _execute(

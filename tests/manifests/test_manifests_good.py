@@ -245,10 +245,10 @@ def test_one_document_in_many_guises(text: str, project: WriteFiles) -> None:
 def test_which_files_are_manifests(project: WriteFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     root = project(
         {
-            "b.yaml": REPO.replace("coding", "b"),
-            "a.yml": REPO.replace("coding", "a"),
+            "b.yaml": REPO.replace("coding", "d"),
+            "a.yml": REPO.replace("coding", "b"),
             "a/b/c.yaml": REPO.replace("coding", "c"),
-            "a-b.yaml": REPO.replace("coding", "d"),
+            "a-b.yaml": REPO.replace("coding", "a"),
             ".hidden.yaml": "no",
             ".github/workflows/ci.yaml": "no",
             "notes.txt": "no",

@@ -83,5 +83,4 @@ def _confirmed() -> bool:
     """Ask, but only where somebody can answer."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    click.confirm("Apply this plan?", abort=True, err=True)
-    return True
+    return click.confirm("Apply this plan?", err=True)

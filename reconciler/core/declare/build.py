@@ -28,7 +28,11 @@ def build(
     project, problems = _only_project(documents)
     settings = (project.value.get("spec") or {}) if project else {}
     defaults = settings.get("defaults") or {}
-    unique = _by_id(documents, problems)
+    if project:
+        path = ("spec", "defaults", "spec")
+        problems.extend(targets.renamed_fields(project, defaults.get("spec") or {}, path))
+    # Whichever file a document stands in, and wherever, means nothing.
+    unique = dict(sorted(_by_id(documents, problems).items()))
     repos = {id_: _repo(doc) for id_, doc in unique.items() if id_.kind is Kind.REPO}
     prompts = {
         id_: _prompt(doc, defaults) for id_, doc in unique.items() if id_.kind is Kind.PROMPT

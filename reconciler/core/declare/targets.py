@@ -26,6 +26,8 @@ from reconciler.core.quantities import rollout_reach, stim_reach
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.core.model.manifest import DocumentPath
+
 #: What a template must hold, and how many bytes it may have at the most; from the API reference.
 _IN_TEMPLATES = ("numq", "prompt_u")
 _LONGEST_TEMPLATE = 1024 * 1024
@@ -59,7 +61,7 @@ class Draft:
 def draft(doc: Document, defaults: Mapping[str, Any], problems: list[Problem]) -> Draft:
     """Read one Target document; its old field names and contradictions go to ``problems``."""
     metadata, own = doc.value["metadata"], _block(doc.value, "spec")
-    problems.extend(_renamed_fields(doc, own))
+    problems.extend(renamed_fields(doc, own, ("spec",)))
     spec = merge(_renamed(_block(defaults, "spec")), _renamed(own))
     problems.extend(_unfit_templates(doc, own))
     made = Draft(
@@ -121,7 +123,8 @@ def _finished(
 ) -> DesiredTarget:
     config = {**parent.config, **item.overrides} if parent else dict(item.overrides)
     stim_lines = stim_reach(config)
-    rollout_lines = rollout_reach(stim_lines, config) if complete else None
+    known = complete or "num_traj_per_stimulus" in config
+    rollout_lines = rollout_reach(stim_lines, config) if known else None
     return DesiredTarget(
         repo=item.id.repo,
         name=item.id.name,
@@ -184,12 +187,13 @@ def _block(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return block
 
 
-def _renamed_fields(doc: Document, own: Mapping[str, Any]) -> list[Problem]:
+def renamed_fields(doc: Document, own: Mapping[str, Any], path: DocumentPath) -> list[Problem]:
+    """Warn of deprecated names in a spec at a path, and refuse those that contradict."""
     found = []
     for old, new in normalize.RENAMED.items():
         if own.get(old) is None:
             continue
-        where = (doc.file, doc.index, ("spec", old))
+        where = (doc.file, doc.index, (*path, old))
         if own.get(new) not in {None, own[old]}:
             found.append(Problem(*where, f"{old} is an old name of {new}, which says otherwise"))
         else:

@@ -60,6 +60,7 @@ class RunResult:
 
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
+    declined: bool = False
     requests: int = 0
 
     @property
@@ -67,6 +68,8 @@ class RunResult:
         """The worst outcome, in the contract's order."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
+        if self.declined:
+            return ExitCode.PENDING
         return worst(outcome.code for outcome in self.outcomes)
 
     @property

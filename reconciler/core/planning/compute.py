@@ -13,7 +13,7 @@ from reconciler.core.planning.candidates import live_address
 from reconciler.core.planning.estimate import estimates, total
 from reconciler.core.planning.gates import within_budget
 from reconciler.core.planning.orphans import find_orphans, prunings
-from reconciler.core.planning.resources import decide_all, describe_data
+from reconciler.core.planning.resources import decide_all, describe_loss
 from reconciler.core.quantities import rollout_reach
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def _run(target: DesiredTarget, stage: Stage, live_name: str, reason: Reason) ->
 
 
 def _replacement(target: DesiredTarget, why: Action, live: LiveTarget) -> Sequence[Action]:
-    message = f"{target.name} would be deleted, with {describe_data(live)}"
-    whole = replace(why, stage=None, message=message)
+    whole = replace(why, stage=None, message=describe_loss(why.live_name, live))
     if target.policy.prevent_destroy:
         return [replace(whole, verb=Verb.BLOCKED, reason=Reason.PREVENT_DESTROY)]
     return [whole, *_fresh_stages(target, why.live_name)]

@@ -8,24 +8,38 @@ from typing import TYPE_CHECKING
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.plan import Action, Reason, Verb
 from reconciler.core.planning.estimate import total
+from reconciler.core.planning.resources import blocked_by
 
 if TYPE_CHECKING:
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.plan import Plan
 
 
-def refuse_destruction(plan: Plan) -> Plan:
-    """Return the plan with every destructive action blocked, and what hangs on it left out."""
-    refused = {action.resource for action in plan.actions if action.destructive}
-    kept = (a for a in plan.actions if a.destructive or a.resource not in refused)
-    actions = (
-        replace(a, verb=Verb.BLOCKED, reason=Reason.DESTROY_NOT_ALLOWED) if a.destructive else a
-        for a in kept
-    )
+def refuse_destruction(plan: Plan, desired: Desired) -> Plan:
+    """Return the plan with everything destructive blocked, and so what would build on it."""
+    refused: dict[ResourceId, Action] = {}
+    for action in plan.actions:
+        parent = _template(action, desired)
+        if action.destructive:
+            blocked = replace(action, verb=Verb.BLOCKED, reason=Reason.DESTROY_NOT_ALLOWED)
+            refused[action.resource] = blocked
+        elif action.verb is Verb.CREATE and parent in refused:
+            refused[action.resource] = blocked_by(refused[parent], action.resource)
     if not refused:
         return plan
+    kept = (a for a in plan.actions if a.stage is None or a.resource not in refused)
     parts = {id_: part for id_, part in plan.estimates.items() if id_ not in refused}
-    return replace(plan, actions=tuple(actions), estimates=parts, estimate=total(parts))
+    return replace(
+        plan,
+        actions=tuple(refused.get(action.resource, action) for action in kept),
+        estimates=parts,
+        estimate=total(parts),
+    )
+
+
+def _template(action: Action, desired: Desired) -> ResourceId | None:
+    target = desired.targets.get(action.resource)
+    return replace(target.id, name=target.template) if target else None
 
 
 def refuse_many_deletions(plan: Plan, most: int) -> Plan:

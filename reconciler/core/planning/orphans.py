@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_ASKED = Unreadable("its live state was not asked for")
 _PROTECTED = "to delete it, declare it once more, unprotected, apply, and remove it again"
-_NOTHING_DECLARED = "no target is declared at all, which looks like a mistake"
+_NOTHING_DECLARED = "nothing is declared at all, which looks like a mistake"
 
 
 def find_orphans(desired: Desired, lock: Lock | None) -> tuple[ResourceId, ...]:
@@ -46,8 +46,8 @@ def prunings(
 
 def _pruning(id_: ResourceId, locked: LockedTarget, live: LiveTarget, desired: Desired) -> Action:
     data = describe_data(live)
-    if locked.prevent_destroy or not desired.targets:
-        why = _PROTECTED if desired.targets else _NOTHING_DECLARED
+    if locked.prevent_destroy or not desired.ids():
+        why = _PROTECTED if desired.ids() else _NOTHING_DECLARED
         message = f"{data}: {why}" if data else why
         return Action(
             Verb.BLOCKED, id_, Reason.PREVENT_DESTROY, live_name=locked.live_name, message=message

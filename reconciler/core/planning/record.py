@@ -86,12 +86,18 @@ def locked_target(
         if target.stage(stage).wanted:
             previous = old.stages.get(stage) if old else None
             attempts = attempts_of(old, target.digest, live_name, stage)
-            seen = live.stages.get(stage, LiveStage())
+            seen = live.stages.get(stage, _not_asked(live))
             expected = expected_lines(target, stage, live)
             entry = _locked_stage(seen, expected, attempts, previous)
             if entry:
                 stages[stage] = entry
     return LockedTarget(target.digest, live_name, target.policy.prevent_destroy, stages)
+
+
+def _not_asked(live: LiveTarget) -> LiveStage | Unreadable:
+    """Return what is known of a stage that was not asked for, because of the one before it."""
+    stim = live.stages.get(Stage.STIM)
+    return stim if isinstance(stim, Unreadable) else LiveStage()
 
 
 def _locked_stage(

@@ -46,7 +46,7 @@ class StatusRow:
 
 def report(desired: Desired, observed: Observed, plan: Plan) -> tuple[StatusRow, ...]:
     """Return a row for every declared target, in the order of their names."""
-    open_stages = {(a.resource, a.stage) for a in plan.changes if a.verb is not Verb.ADOPT}
+    unsettled = _unsettled(plan)
     blocked = {action.resource for action in plan.blocked}
     return tuple(
         StatusRow(
@@ -58,7 +58,7 @@ def report(desired: Desired, observed: Observed, plan: Plan) -> tuple[StatusRow,
                     stage,
                     observed,
                     plan.live_names.get(id_, id_.name),
-                    settled=not ({(id_, stage), (id_, None)} & open_stages),
+                    settled=(id_, stage) not in unsettled,
                 )
                 for stage in Stage
             },
@@ -66,6 +66,14 @@ def report(desired: Desired, observed: Observed, plan: Plan) -> tuple[StatusRow,
         )
         for id_, target in sorted(desired.targets.items())
     )
+
+
+def _unsettled(plan: Plan) -> set[tuple[ResourceId, Stage]]:
+    """Return the stages that something is still to be done about: a rollout when its stim is."""
+    whole: set[tuple[ResourceId, Stage | None]] = {(it.resource, None) for it in plan.unknown}
+    whole |= {(a.resource, a.stage) for a in plan.changes if a.verb is not Verb.ADOPT}
+    rollouts = {(id_, Stage.ROLLOUT) for id_, _ in whole}
+    return rollouts | {(id_, Stage.STIM) for id_, stage in whole if stage is not Stage.ROLLOUT}
 
 
 def _row(

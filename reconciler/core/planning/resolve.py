@@ -5,7 +5,7 @@ A revision bears a name derived from the declared content alone, so it is found 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,19 +26,21 @@ class Match(Enum):
     EQUAL = auto()
     MISSING = auto()
     DIFFERENT = auto()
-    #: Different, and the name that a revision would get holds something different as well.
-    REVISION_TAKEN = auto()
     UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A match, the live name it concerns, and the differences or the reason it is unknown."""
+    """A match, the live name it concerns, and the differences or the reason it is unknown.
+
+    ``taken`` are the differences from what holds the name of the revision already.
+    """
 
     match: Match
     live_name: str
     diff: tuple[FieldDiff, ...] = ()
     why: str = ""
+    taken: tuple[FieldDiff, ...] = ()
 
 
 def resolve(
@@ -55,9 +57,7 @@ def resolve(
     revision = _judge(revised, look(revised), compare)
     if revision.match in {Match.EQUAL, Match.UNKNOWN}:
         return revision
-    if own.match is Match.DIFFERENT and revision.match is Match.DIFFERENT:
-        return Resolution(Match.REVISION_TAKEN, revised, revision.diff)
-    return own
+    return replace(own, taken=revision.diff)
 
 
 def _judge(

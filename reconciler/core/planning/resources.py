@@ -158,9 +158,10 @@ def _changed(
         return Action(Verb.CREATE, id_, Reason.MISSING, live_name=found.live_name)
     if on_change is OnChange.REPLACE:
         return Action(Verb.REPLACE, id_, reason, live_name=id_.name, diff=found.diff)
-    if on_change is OnChange.REVISE and found.match is Match.DIFFERENT:
+    if on_change is OnChange.REVISE:
+        verb = Verb.BLOCKED if found.taken else Verb.REVISE
         live_name = revision_name(id_.name, digest)
-        return Action(Verb.REVISE, id_, reason, live_name=live_name, diff=found.diff)
+        return Action(verb, id_, reason, live_name=live_name, diff=found.taken or found.diff)
     return Action(Verb.BLOCKED, id_, reason, live_name=found.live_name, diff=found.diff)
 
 
@@ -173,10 +174,18 @@ def _with_data(
     protected = change.verb is Verb.REPLACE and target.policy.prevent_destroy
     if protected:
         change = replace(change, verb=Verb.BLOCKED, reason=Reason.PREVENT_DESTROY)
-    kept = change.verb is Verb.REVISE
-    fate = f"leaves {target.name} behind" if kept else f"{target.name} would be deleted"
+    if change.verb is not Verb.REVISE:
+        return replace(change, message=describe_loss(target.name, seen))
     data = describe_data(seen)
-    return replace(change, message=f"{fate}, with {data}" if data else fate)
+    left = f"leaves {target.name} behind"
+    return replace(change, message=f"{left}, with {data}" if data else left)
+
+
+def describe_loss(live_name: str, live: LiveTarget) -> str:
+    """Return what goes with a live target when it is deleted, in words."""
+    data = describe_data(live)
+    lost = f"{live_name} would be deleted"
+    return f"{lost}, with {data}" if data else lost
 
 
 def describe_data(live: LiveTarget) -> str:
@@ -250,5 +259,10 @@ def _pass_on(id_: ResourceId, trouble: Action | Unknown) -> Action | Unknown:
         return Unknown(id_, trouble.why)
     if trouble.resource == id_:
         return trouble
+    return blocked_by(trouble, id_)
+
+
+def blocked_by(trouble: Action, id_: ResourceId) -> Action:
+    """Return the action for a resource that relies on a blocked one."""
     text = f"{trouble.kind.lower()} {trouble.resource} is blocked"
     return Action(Verb.BLOCKED, id_, Reason.DEPENDENCY_BLOCKED, message=text)

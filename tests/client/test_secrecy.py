@@ -1,0 +1,155 @@
+"""The key: to the API's origin, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+import pytest
+
+from reconciler.client import Http, HttpSettings, checked_base_url, is_loopback
+from reconciler.core.errors import ReconcilerError, UsageError
+
+from .support import KEY, Clock, answer, asynchronous, ok, serving, speaking
+
+
+@asynchronous
+async def test_the_key_travels_in_its_header_alone() -> None:
+    async with speaking(ok(base_model="m"), user_id="somebody") as (api, server):
+        await api.repo("r")
+        await api.create_repo("r", "m")
+    for request in server.requests:
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.headers["x-user-id"] == "somebody"
+        assert request.headers["user-agent"].startswith("reconciler/")
+        elsewhere = {**request.headers, "authorization": ""}
+        assert KEY not in f"{request.path}{elsewhere}{request.body!r}"
+
+
+@asynchronous
+async def test_who_acts_for_nobody_else_does_not_say_so() -> None:
+    async with speaking(ok(base_model="m")) as (api, server):
+        await api.repo("r")
+    assert "x-user-id" not in server.requests[0].headers
+
+
+@asynchronous
+async def test_neither_representations_nor_errors_nor_logs_show_the_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for fault in (answer(401, {"error": "No"}), answer(200, b"", cut=1), answer(302, b"")):
+        async with speaking(fault) as (api, _):
+            with pytest.raises(ReconcilerError) as caught:
+                await api.repo("r")
+            shown = [repr(api), repr(api.http), repr(api.http.settings), str(api.http.settings)]
+            shown += traceback.format_exception(caught.value)
+            shown += [repr(caught.value), str(vars(caught.value))]
+        assert KEY not in "\n".join(shown)
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("key", ["secret\n", "sec\nret", " secret", "sec\x00ret", "sécret", "秘密"])
+@asynchronous
+async def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    """A stray line end in a CI secret is an everyday accident."""
+    async with serving(ok(base_model="m")) as server:
+        refusal = await refusal_of(server.url, key)
+        if refusal is None:
+            assert server.requests[0].headers["authorization"].split() == ["Bearer", key.strip()]
+            return
+    shown = "".join(traceback.format_exception(refusal))
+    assert key.strip() not in shown
+    assert repr(key.strip())[1:-1] not in shown
+
+
+async def refusal_of(url: str, key: str) -> ReconcilerError | None:
+    try:
+        async with Http(HttpSettings(url, key), Clock()) as http:
+            await http.call("GET", "/v1/repo/r")
+    except ReconcilerError as error:
+        return error
+    return None
+
+
+@asynchronous
+async def test_proxies_of_the_environment_see_nothing_of_loopback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(ok(base_model="proxy")) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        async with speaking(ok(base_model="m")) as (api, server):
+            await api.repo("r")
+            assert len(server.requests) == 1
+        assert not proxy.requests
+
+
+@asynchronous
+async def test_a_base_url_with_a_path_keeps_it() -> None:
+    async with (
+        serving(ok(base_model="m")) as server,
+        Http(HttpSettings(f"{server.url}/bread", KEY), Clock()) as http,
+    ):
+        await http.call("GET", "/v1/repo/r")
+    assert server.requests[0].path == "/bread/v1/repo/r"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bapi.bread.com.ai",
+        "https://bapi.bread.com.ai/",
+        "https://host:8443/prefix",
+        "http://localhost:8080",
+        "http://127.0.0.1:8080",
+        "http://127.1.2.3",
+        "http://[::1]:8080",
+    ],
+)
+def test_these_addresses_may_be_given_a_key(url: str) -> None:
+    assert checked_base_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bapi.bread.com.ai",
+        "http://192.168.0.7:8080",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://0.0.0.0:8080",
+        "http://[::ffff:8.8.8.8]",
+        "HTTP://example.com",
+        "ftp://localhost",
+        "//localhost",
+        "localhost:8080",
+        "",
+        "https://",
+        "https:///path",
+        "https://user:password@host",
+        "http://127.0.0.1@evil.example",
+        "https://host/?key=value",
+        "https://host/#part",
+        "https://host:port",
+        "https://host:99999",
+        "https://[::1",
+        "https://ho st",
+        "https://host\n.example",
+    ],
+)
+def test_these_addresses_may_not(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        checked_base_url(url)
+    assert "password" not in caught.value.message
+
+
+def test_plain_http_is_possible_for_who_insists() -> None:
+    assert checked_base_url("http://192.168.0.7", allow_http=True) == "http://192.168.0.7"
+    with pytest.raises(UsageError):
+        checked_base_url("ftp://192.168.0.7", allow_http=True)
+
+
+@pytest.mark.parametrize("host", ["", "localhost.", "example.com", "::2", "2130706433"])
+def test_what_is_not_plainly_loopback_is_not_taken_for_it(host: str) -> None:
+    assert not is_loopback(host)

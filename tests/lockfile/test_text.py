@@ -1,0 +1,305 @@
+"""The text of a lockfile: exact bytes, nothing lost, and clear words about what cannot be read."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from reconciler import lockfile, schema_files
+from reconciler.core.errors import ExitCode, InvalidLockfileError
+from reconciler.core.model.desired import Stage
+from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedStage, LockedTarget
+from reconciler.core.model.manifest import Kind, ResourceId
+
+DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
+
+EXAMPLE = Lock(
+    "https://bapi.bread.com.ai",
+    repos={ResourceId(Kind.REPO, "coding"): LockedRepo("Qwen/Qwen3-32B")},
+    prompts={ResourceId(Kind.PROMPT, "coding", "expert"): LockedPrompt(DIGEST, "expert")},
+    targets={
+        ResourceId(Kind.TARGET, "coding", "coding_target"): LockedTarget(
+            OTHER,
+            "coding_target",
+            stages={
+                Stage.STIM: LockedStage("complete", 100, 100),
+                Stage.ROLLOUT: LockedStage("complete", 500, 500),
+            },
+        )
+    },
+)
+EXAMPLE_TEXT = f"""\
+# Written by reconciler; commit it, don't edit it. `reconciler refresh` rebuilds it.
+version: 1
+api_url: https://bapi.bread.com.ai
+prompts:
+  coding/expert:
+    digest: {DIGEST}
+    live_name: expert
+repos:
+  coding:
+    base_model: Qwen/Qwen3-32B
+targets:
+  coding/coding_target:
+    digest: {OTHER}
+    live_name: coding_target
+    rollout:
+      expected: 500
+      lines: 500
+      status: complete
+    stim:
+      expected: 100
+      lines: 100
+      status: complete
+"""
+
+
+def test_the_example_has_exactly_the_bytes_of_the_contract() -> None:
+    assert lockfile.render(EXAMPLE) == EXAMPLE_TEXT
+    assert lockfile.parse(EXAMPLE_TEXT, "x") == EXAMPLE
+
+
+def test_what_appears_only_now_and_then_has_its_place() -> None:
+    stim = LockedStage("failed", 3, 8, attempts=2, error='disk: "full"', output=DIGEST)
+    entry = LockedTarget(OTHER, "a-12345678", prevent_destroy=False, stages={Stage.STIM: stim})
+    text = lockfile.render(Lock("local", targets={ResourceId(Kind.TARGET, "r", "a"): entry}))
+    assert text.endswith(
+        f"""\
+api_url: local
+prompts: {{}}
+repos: {{}}
+targets:
+  r/a:
+    digest: {OTHER}
+    live_name: a-12345678
+    prevent_destroy: false
+    stim:
+      attempts: 2
+      error: "disk: \\"full\\""
+      expected: 8
+      lines: 3
+      output: {DIGEST}
+      status: failed
+"""
+    )
+
+
+ODD = ["no", "y", "null", "true", "123", "1e3", "0x1f", "1_000", "12:30", "0.5", "2001-01-01", "~"]
+PLAIN_NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
+NAMES = st.sampled_from(ODD) | PLAIN_NAME
+TEXTS = st.sampled_from(
+    [*ODD, "a: b", "- x", "#", " lead", "é", "\u2028", "\x1b[31m", "a:"]
+) | st.text(min_size=1, max_size=30)
+DIGESTS = st.sampled_from([DIGEST, OTHER])
+COUNTS = st.integers(0, 10**9)
+STAGES = st.builds(
+    LockedStage,
+    status=TEXTS,
+    lines=COUNTS,
+    expected=st.none() | COUNTS,
+    attempts=st.integers(0, 9),
+    error=st.none() | TEXTS,
+    output=st.none() | DIGESTS,
+)
+TARGETS = st.builds(
+    LockedTarget,
+    digest=DIGESTS,
+    live_name=TEXTS,
+    prevent_destroy=st.booleans(),
+    stages=st.dictionaries(st.sampled_from(Stage), STAGES),
+)
+
+
+def ids(kind: Kind) -> st.SearchStrategy[ResourceId]:
+    return st.builds(ResourceId, st.just(kind), NAMES, st.just("") if kind is Kind.REPO else NAMES)
+
+
+LOCKS = st.builds(
+    Lock,
+    api_url=st.sampled_from(["local", "https://bapi.bread.com.ai", "http://[::1]:8080/a"]),
+    repos=st.dictionaries(
+        ids(Kind.REPO), st.builds(LockedRepo, base_model=st.none() | TEXTS), max_size=3
+    ),
+    prompts=st.dictionaries(
+        ids(Kind.PROMPT), st.builds(LockedPrompt, digest=DIGESTS, live_name=TEXTS), max_size=3
+    ),
+    targets=st.dictionaries(ids(Kind.TARGET), TARGETS, max_size=3),
+)
+
+
+@given(LOCKS)
+def test_nothing_is_lost_and_the_same_lock_gives_the_same_bytes(lock: Lock) -> None:
+    text = lockfile.render(lock)
+    again = lockfile.parse(text, "x")
+    assert again == lock
+    assert lockfile.render(again) == text
+
+
+@given(LOCKS)
+def test_any_yaml_reader_sees_the_same_and_the_schema_agrees(lock: Lock) -> None:
+    value = yaml.safe_load(lockfile.render(lock))
+    Draft202012Validator(dict(schema_files.load("lockfile"))).validate(value)
+    assert set(value["repos"]) == {id_.repo for id_ in lock.repos}
+    assert set(value["targets"]) == {str(id_) for id_ in lock.targets}
+    for id_, target in lock.targets.items():
+        for stage, seen in target.stages.items():
+            block = value["targets"][str(id_)][stage]
+            assert (block["status"], block.get("error")) == (seen.status, seen.error)
+
+
+@given(LOCKS, st.randoms(use_true_random=False))
+def test_the_order_in_which_things_were_seen_does_not_matter(
+    lock: Lock, chance: random.Random
+) -> None:
+    shuffled = Lock(
+        lock.api_url,
+        *(mixed(part, chance) for part in (lock.repos, lock.prompts, lock.targets)),
+    )
+    assert lockfile.render(shuffled) == lockfile.render(lock)
+
+
+def mixed(part: Any, chance: random.Random) -> Any:
+    items = list(part.items())
+    chance.shuffle(items)
+    return dict(items)
+
+
+@given(LOCKS)
+def test_every_key_is_sorted_and_every_line_is_clean(lock: Lock) -> None:
+    text = lockfile.render(lock)
+    assert text.endswith("\n")
+    assert text.isascii()
+    assert all(line == line.rstrip() for line in text.splitlines())
+    assert "\r" not in text
+    assert "\t" not in text
+
+
+def test_a_sentence_with_half_a_character_does_not_spoil_the_file() -> None:
+    """JSON can hold what UTF-8 cannot; the service's sentence arrives as JSON."""
+    stim = LockedStage("failed", 0, error="broken \ud83d emoji")
+    lock = Lock(
+        "local",
+        targets={
+            ResourceId(Kind.TARGET, "r", "a"): LockedTarget(DIGEST, "a", stages={Stage.STIM: stim})
+        },
+    )
+    read = lockfile.parse(lockfile.render(lock), "x")
+    seen = read.targets[ResourceId(Kind.TARGET, "r", "a")].stages[Stage.STIM]
+    assert str(seen.error).startswith("broken ")
+
+
+def test_two_branches_that_touch_different_targets_change_different_lines() -> None:
+    def with_lines(first: int, second: int) -> list[str]:
+        entries = {
+            ResourceId(Kind.TARGET, "r", name): LockedTarget(
+                DIGEST, name, stages={Stage.STIM: LockedStage("complete", lines, 9)}
+            )
+            for name, lines in (("a", first), ("b", second))
+        }
+        return lockfile.render(Lock("local", targets=entries)).splitlines()
+
+    base, ours, theirs = with_lines(1, 1), with_lines(2, 1), with_lines(1, 2)
+    changed = [{n for n, line in enumerate(base) if side[n] != line} for side in (ours, theirs)]
+    assert [len(lines) for lines in changed] == [1, 1]
+    assert abs(changed[0].pop() - changed[1].pop()) >= 3
+
+
+def refused(text: str) -> InvalidLockfileError:
+    with pytest.raises(InvalidLockfileError) as caught:
+        lockfile.parse(text, "reconciler.lock")
+    assert caught.value.exit_code is ExitCode.INVALID
+    assert caught.value.hint
+    assert caught.value.message.startswith("reconciler.lock")
+    return caught.value
+
+
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "=======", ">>>>>>> theirs"])
+def test_conflict_markers_are_found_with_their_line(marker: str) -> None:
+    lines = EXAMPLE_TEXT.splitlines()
+    error = refused("\n".join([*lines[:8], marker, *lines[8:], ""]))
+    assert ":9:" in error.message
+    assert "refresh" in error.hint
+
+
+def test_conflict_markers_are_found_whatever_ends_a_line() -> None:
+    conflict = ["<<<<<<< HEAD", "      lines: 1", "=======", "      lines: 2", ">>>>>>> theirs"]
+    error = refused("\r\n".join([*EXAMPLE_TEXT.splitlines(), *conflict, ""]))
+    assert "conflict" in error.message
+
+
+def test_something_like_a_marker_inside_a_sentence_is_none() -> None:
+    seen = LockedStage("failed", 0, error="<<<<<<< HEAD\n=======\n>>>>>>> x")
+    entry = LockedTarget(DIGEST, "a", stages={Stage.STIM: seen})
+    lock = Lock("local", targets={ResourceId(Kind.TARGET, "r", "a"): entry})
+    assert lockfile.parse(lockfile.render(lock), "x") == lock
+
+
+def test_a_newer_version_asks_for_a_newer_reconciler() -> None:
+    error = refused(EXAMPLE_TEXT.replace("version: 1", "version: 2"))
+    assert "version 2" in error.message
+    assert "Upgrade" in error.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing\n",
+        "[]",
+        "just words",
+        "version: 1\n",
+        EXAMPLE_TEXT.replace("version: 1", "version: 0"),
+        EXAMPLE_TEXT.replace("version: 1", "version: one"),
+        EXAMPLE_TEXT.replace("version: 1\n", ""),
+        EXAMPLE_TEXT.replace("lines: 100", "lines: -1"),
+        EXAMPLE_TEXT.replace("lines: 100", "lines: many"),
+        EXAMPLE_TEXT.replace("lines: 100", "lines: null"),
+        EXAMPLE_TEXT.replace("status: complete", "status: 7"),
+        EXAMPLE_TEXT.replace("status: complete", "status: complete\n      extra: 1"),
+        EXAMPLE_TEXT.replace(DIGEST, "sha256:short"),
+        EXAMPLE_TEXT.replace("coding/expert", "expert"),
+        EXAMPLE_TEXT.replace("coding/expert", "a/b/c"),
+        EXAMPLE_TEXT.replace("  coding:", "  no:"),
+        EXAMPLE_TEXT.replace("  coding:", "  123:"),
+        EXAMPLE_TEXT.replace("  coding:", "  2001-01-01:"),
+        EXAMPLE_TEXT.replace("  coding:", "  [a, b]:"),
+        EXAMPLE_TEXT.replace("Qwen/Qwen3-32B", "7"),
+        EXAMPLE_TEXT + "more: {}\n",
+        EXAMPLE_TEXT + "\tx",
+        EXAMPLE_TEXT + "--- \nanother: 1\n",
+        EXAMPLE_TEXT.replace("complete", "!!python/object/apply:os.getcwd []"),
+        EXAMPLE_TEXT.replace("Qwen/Qwen3-32B", "*anchor"),
+        "a: &a [*a]",
+        "\x00",
+    ],
+)
+def test_every_other_damage_is_told_with_a_way_out(text: str) -> None:
+    assert "refresh" in refused(text).hint
+
+
+LINES = EXAMPLE_TEXT.splitlines()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(LINES)), st.text(max_size=20)), max_size=3),
+    st.sets(st.integers(0, len(LINES) - 1), max_size=3),
+)
+@example([(2, "123: {}")], set())
+def test_no_damage_is_an_internal_error(added: list[tuple[int, str]], dropped: set[int]) -> None:
+    lines = [line for n, line in enumerate(LINES) if n not in dropped]
+    for place, line in added:
+        lines.insert(place, line)
+    try:
+        lock = lockfile.parse("\n".join(lines), "x")
+    except InvalidLockfileError:
+        return
+    # What could be read can be written again, so that the next run does not stumble over it.
+    assume(all(c < "\ud800" or c > "\udfff" for line in lines for c in line))
+    assert lockfile.parse(lockfile.render(lock), "x") == lock
