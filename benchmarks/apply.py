@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.workflow import verbs
-from reconciler.workflow.connection import Access
+from reconciler.workflow.access import Access
 from reconciler.workflow.loading import load
 from reconciler.workflow.place import place
 

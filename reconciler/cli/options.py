@@ -68,7 +68,7 @@ def access(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_access(*args: Any, **options: Any) -> Any:
-        from reconciler.workflow.connection import Access
+        from reconciler.workflow.access import Access
 
         names = ("local", "api_url", "user_id", "allow_http")
         chosen = {name: options.pop(name) for name in names}

@@ -83,7 +83,8 @@ class Lines:
     def planned(self, plan: Plan) -> None:
         """Show the plan."""
         self._blocked = frozenset(action.resource for action in plan.blocked)
-        text = plan_text.text(plan, self._style, width=output.width())
+        verbose = self._common.verbose
+        text = plan_text.text(plan, self._style, width=output.width(), verbose=verbose)
         output.note(self._common, text.rstrip("\n"))
 
     def happened(self, event: Event) -> None:

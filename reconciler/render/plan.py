@@ -25,6 +25,7 @@ _SYMBOLS = {
     Verb.RUN: ">",
     Verb.WAIT: "…",
     Verb.BLOCKED: "!",
+    Verb.UNCHANGED: " ",
 }
 _TO = {
     Verb.CREATE: "to create",
@@ -37,20 +38,24 @@ _TO = {
     Verb.ADOPT: "to adopt",
     Verb.UNCHANGED: "unchanged",
 }
+_SELF_EVIDENT = frozenset({Reason.NOT_STARTED, Reason.MISSING, Reason.CONVERGED})
 _KIND_WIDTH = len("rollout")
-_VERB_WIDTH = max(len(verb) for verb in _SYMBOLS)
+#: What stands for a verb that would widen the column.
+_WORDS = {Verb.UNCHANGED: "as is"}
+_VERB_WIDTH = max(len(_WORDS.get(verb, verb)) for verb in _SYMBOLS)
 _DETAIL_INDENT = " " * (4 + _VERB_WIDTH + 1)
 _NAMES_UP_TO = 40
 #: Characters shown before the place where two long values begin to differ.
 _CONTEXT = 16
 
 
-def text(plan: Plan, style: Style, *, width: int = 80) -> str:
-    """Return the whole plan, its problems and its totals."""
+def text(plan: Plan, style: Style, *, width: int = 80, verbose: bool = False) -> str:
+    """Return the whole plan, its problems and its totals; ``verbose`` shows the no-ops as well."""
     lines: list[str] = []
-    longest = max((len(str(a.resource)) for a in plan.changes), default=0)
+    shown = plan.actions if verbose else plan.changes
+    longest = max((len(str(a.resource)) for a in shown), default=0)
     names = min(longest, _NAMES_UP_TO)
-    for action in plan.changes:
+    for action in shown:
         needed = action.resource in plan.drawn_in
         lines.extend(_action(action, style, width, names, needed=needed))
     for unknown in plan.unknown:
@@ -87,7 +92,8 @@ def counts(plan: Plan) -> str:
 def _action(action: Action, style: Style, width: int, names: int, *, needed: bool) -> Iterator[str]:
     paint = _paint(action, style)
     what = str(action.stage) if action.stage else action.kind.lower()
-    head = f"  {_SYMBOLS[action.verb]} {action.verb:<{_VERB_WIDTH}}"
+    word = _WORDS.get(action.verb, action.verb)
+    head = f"  {_SYMBOLS[action.verb]} {word:<{_VERB_WIDTH}}"
     resource = f"{safe(str(action.resource)):<{names}}"
     detail = _detail(action, needed=needed)
     plain = f"{head} {what:<{_KIND_WIDTH}} {resource}"
@@ -112,7 +118,7 @@ def _paint(action: Action, style: Style) -> Callable[[str], str]:
 
 def _detail(action: Action, *, needed: bool) -> str:
     parts = [quantity(action)] if action.stage else []
-    if action.reason not in {Reason.NOT_STARTED, Reason.MISSING}:
+    if action.reason not in _SELF_EVIDENT:
         parts.append(reason_sentence(action))
     if action.verb is Verb.REVISE:
         parts.append(f"a new one is created as {safe(action.live_name)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,25 +17,15 @@ from reconciler.core.errors import ReconcilerError, UsageError
 from reconciler.engine.pacing import HOSTED, LOOPBACK, Pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
 
     from reconciler.core.model.desired import Desired
+    from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
 
 DEFAULT_URL = "https://bapi.bread.com.ai"
 #: What stands for the embedded service in the lockfile: its port is another one every time.
 LOCAL = "local"
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What the command line and the environment say about the API."""
-
-    local: bool = False
-    api_url: str | None = None
-    user_id: str | None = None
-    allow_http: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

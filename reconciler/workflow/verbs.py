@@ -21,7 +21,6 @@ from reconciler.engine.run import RunOptions
 from reconciler.lockfile import ConflictMarkersError, Store, hold
 from reconciler.workflow.connection import (
     DEFAULT_URL,
-    Access,
     SystemClock,
     api_name,
     connect,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
     from reconciler.core.model.plan import Plan
+    from reconciler.workflow.access import Access
     from reconciler.workflow.connection import Connection
     from reconciler.workflow.place import Place
 

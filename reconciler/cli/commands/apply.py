@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.plan import Plan
     from reconciler.core.scope import Scope
-    from reconciler.workflow.connection import Access
+    from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
 
 
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 )
 @click.option("--no-wait", is_flag=True, help="Start what can be started; don't wait for it.")
 @click.option(
-    "--timeout", callback=options.duration, metavar="DURATION", help="Stop waiting then (90s, 2h)."
+    "--timeout",
+    callback=options.duration,
+    metavar="DURATION",
+    help="Wait so long at most (90s, 2h).",
 )
 @click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")

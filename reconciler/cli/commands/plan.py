@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.plan import Plan
     from reconciler.core.scope import Scope
-    from reconciler.workflow.connection import Access
+    from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
 
 
@@ -69,4 +69,5 @@ def _text(found: Plan, common: Common) -> str:
         return json.text(json.plan(found))
     if common.format == "markdown":
         return markdown.plan(found)
-    return plan.text(found, output.style(common, sys.stdout), width=output.width())
+    paint = output.style(common, sys.stdout)
+    return plan.text(found, paint, width=output.width(), verbose=common.verbose)

@@ -12,7 +12,7 @@ from reconciler.cli import options, output
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.scope import Scope
-    from reconciler.workflow.connection import Access
+    from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import Status
 
 

@@ -13,21 +13,27 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.manifest import Diagnostic
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.access import Access
 
 
 @click.command("validate")
 @options.common("text", "json")
-def command(common: Common) -> int:
+@options.access
+@options.scope
+def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG001 - see below
     """Check everything that can be known offline: all problems of all files at once.
 
     With --lockfile FILE also checks that this lockfile belongs to the manifests (exit 2 if not).
+    The options about the API are taken, so that scripts can give all commands the same ones, but
+    nothing is asked of any API.
     """
     from reconciler.core.errors import ExitCode, InvalidManifestsError
     from reconciler.render import json
     from reconciler.workflow.loading import load
 
     try:
-        found = load(common.place)
+        found = load(common.place, scope)
     except InvalidManifestsError as error:
         if common.format == "json":
             output.result(json.text({"valid": False, "problems": _list(error.diagnostics)}))

@@ -1,0 +1,20 @@
+"""What the command line and the environment say about the API; says nothing to any API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the command line and the environment say about the API."""
+
+    local: bool = False
+    api_url: str | None = None
+    user_id: str | None = None
+    allow_http: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
