@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.cli import output
+from reconciler.core.errors import ExitCode, ReconcilerError
 from reconciler.core.model.events import EventKind
 from reconciler.render import events, json
 from reconciler.render import plan as plan_text
@@ -42,10 +43,27 @@ class Reporter(Protocol):
         """Show how the run ended."""
         ...
 
+    def stopped(self, code: ExitCode, message: str) -> None:
+        """Show that the run ended before its end; the error itself is told elsewhere."""
+        ...
+
 
 @contextmanager
 def reporter(common: Common) -> Iterator[Reporter]:
-    """Return who reports in the way that was asked for."""
+    """Yield who reports in the way that was asked for, told also of errors that end the run."""
+    with _reporter(common) as report:
+        try:
+            yield report
+        except ReconcilerError as error:
+            report.stopped(error.exit_code, error.message)
+            raise
+        except KeyboardInterrupt:
+            report.stopped(ExitCode.INTERRUPTED, "interrupted")
+            raise
+
+
+@contextmanager
+def _reporter(common: Common) -> Iterator[Reporter]:
     if common.format == "json":
         yield JsonLines()
     elif sys.stderr.isatty() and not common.quiet:
@@ -69,6 +87,10 @@ class JsonLines:
         """Write the summary."""
         del lockfile
         output.result(json.text(json.result(result), indent=None))
+
+    def stopped(self, code: ExitCode, message: str) -> None:
+        """Write the summary of a run that an error ended."""
+        output.result(json.text(json.stopped(code, message), indent=None))
 
 
 class Lines:
@@ -97,6 +119,9 @@ class Lines:
         output.result(events.summary(result, output.style(self._common, sys.stdout)) + "\n")
         if not result.interrupted and self._common.verbose:
             output.note(self._common, f"Lockfile: {lockfile}. {result.requests:,} requests.")
+
+    def stopped(self, code: ExitCode, message: str) -> None:
+        """Write nothing: people are told of errors on stderr."""
 
     def _is_news(self, event: Event) -> bool:
         if event.kind is EventKind.BLOCKED:

@@ -45,17 +45,23 @@ def reason_sentence(action: Action) -> str:
     return _SENTENCES[action.reason]
 
 
-def next_step(action: Action) -> str:
-    """Return what a person can do about a blocked action, if that can be said."""
-    return _NEXT.get(action.reason, "") if action.verb is Verb.BLOCKED else ""
+def next_step(reason: Reason) -> str:
+    """Return what a person can do about what blocks, if that can be said."""
+    return _NEXT.get(reason, "")
+
+
+def advice(action: Action) -> str:
+    """Return what a person can do about an action, if it is blocked and that can be said."""
+    return next_step(action.reason) if action.verb is Verb.BLOCKED else ""
 
 
 def explain(action: Action) -> str:
     """Return everything there is to say about an action but its diff, as one line."""
     fields = ", ".join(diff.path for diff in action.diff)
+    hint = advice(action)
     parts = (
         f"{reason_sentence(action)} ({fields})" if fields else reason_sentence(action),
         f": {action.message}" if action.message else "",
-        f". {next_step(action)}" if next_step(action) else "",
+        f". {hint}" if hint else "",
     )
     return "".join(parts)

@@ -18,6 +18,7 @@ from reconciler.core.errors import (
     PaymentRequiredError,
     UnreachableError,
 )
+from reconciler.core.explain import next_step
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.events import Event, EventKind
 from reconciler.core.model.observed import FAILED, IN_PROGRESS, NOT_STARTED, LiveStage
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 #: How long, in seconds, live state may stay unreadable before waiting for it is given up.
 PATIENCE = 60.0
+_REPLACED_NEXT = "The next `apply --allow-destroy` replaces the target."
 
 
 async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name: str) -> Outcome:
@@ -279,10 +281,12 @@ class _Drive:
         lines = seen.lines if seen else None
         if decision.reason is Reason.SHORTFALL:
             text = f"complete with {_quantity(lines, self._want.min_lines)}: fewer than wanted"
-            return self._end(ExitCode.BLOCKED, text)
-        attempts = stages.failed_attempts(self._subject.attempts(self._stage))
-        times = "once" if attempts == 1 else f"{attempts} times"
-        return self._end(ExitCode.BLOCKED, f"failed {times}: {decision.message}")
+        else:
+            attempts = stages.failed_attempts(self._subject.attempts(self._stage))
+            times = "once" if attempts == 1 else f"{attempts} times"
+            text = f"failed {times}: {decision.message}"
+        hint = _REPLACED_NEXT if decision.verb is Verb.REPLACE else next_step(decision.reason)
+        return self._end(ExitCode.BLOCKED, f"{text}. {hint}")
 
     def _end(self, code: ExitCode, message: str) -> Outcome:
         return self._run.end(self._subject.target.id, code, message, self._stage)

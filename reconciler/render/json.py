@@ -91,6 +91,13 @@ def result(value: RunResult) -> dict[str, Any]:
     }
 
 
+def stopped(code: ExitCode, message: str) -> dict[str, Any]:
+    """Return the last line of ``apply --format json`` when an error ended the run."""
+    nothing = dict.fromkeys(_OUTCOMES, 0)
+    ending = {"exit_code": int(code), "converged": False, "resources": nothing, "requests": 0}
+    return {"event": "summary", **ending, "error": message}
+
+
 def _is_revised(action: Action) -> bool:
     resource = action.resource
     return action.live_name not in {"", resource.name or resource.repo}

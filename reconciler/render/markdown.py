@@ -10,7 +10,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from reconciler.core.explain import next_step, reason_sentence
+from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Verb
 from reconciler.render.plan import cost, counts, nothing_to_do, quantity, shown_value
 from reconciler.render.style import safe, shorten
@@ -88,7 +88,7 @@ def _details(action: Action) -> Iterator[str]:
     for diff in action.diff:
         old, new = (_code(shorten(shown_value(v), _VALUE_WIDTH)) for v in (diff.old, diff.new))
         yield f"  - {_code(diff.path)}: {old} → {new}"
-    for sentence in (action.message, next_step(action)):
+    for sentence in (action.message, advice(action)):
         if sentence:
             yield f"  - {_escaped(shorten(sentence, _VALUE_WIDTH * 2))}"
 

@@ -6,7 +6,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING
 
-from reconciler.core.explain import next_step, reason_sentence
+from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Reason, Verb
 from reconciler.render.style import Style, safe, shorten
 
@@ -104,7 +104,7 @@ def _action(action: Action, style: Style, width: int, names: int, *, needed: boo
         yield from _wrapped(detail, width)
     for diff in action.diff:
         yield from _diff(diff, style, width)
-    for sentence in (action.message, next_step(action)):
+    for sentence in (action.message, advice(action)):
         yield from _wrapped(sentence, width)
 
 

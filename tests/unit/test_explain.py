@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from builders import target_id
 
-from reconciler.core.explain import explain, next_step, reason_sentence
+from reconciler.core.explain import advice, explain, reason_sentence
 from reconciler.core.model.plan import Action, FieldDiff, Reason, Verb
 
 DECIDED_BY_A_PERSON = [
@@ -26,11 +26,11 @@ def test_every_reason_has_a_sentence(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", DECIDED_BY_A_PERSON)
 def test_whoever_is_blocked_is_told_what_to_do(reason: Reason) -> None:
-    assert next_step(Action(Verb.BLOCKED, target_id(), reason)).endswith(".")
+    assert advice(Action(Verb.BLOCKED, target_id(), reason)).endswith(".")
 
 
 def test_what_is_not_blocked_needs_no_advice() -> None:
-    assert next_step(Action(Verb.REVISE, target_id(), Reason.CONFIG_CHANGED)) == ""
+    assert advice(Action(Verb.REVISE, target_id(), Reason.CONFIG_CHANGED)) == ""
 
 
 def test_an_explanation_is_one_line() -> None:

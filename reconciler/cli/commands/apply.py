@@ -55,15 +55,14 @@ def command(
     from reconciler.workflow import saved, verbs
     from reconciler.workflow.loading import load
 
-    chosen = saved.read(plan_file) if plan_file else None
-    if chosen and (scope or planning.prune):
-        raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
-    if chosen:
-        scope, planning = chosen.scope, replace(planning, prune=chosen.prune)
-    loaded = load(common.place, scope)
-    output.warnings(common, loaded.warnings)
-    how = verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy)
     with reporter(common) as report:
+        chosen = saved.read(plan_file) if plan_file else None
+        if chosen and (scope or planning.prune):
+            raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
+        if chosen:
+            scope, planning = chosen.scope, replace(planning, prune=chosen.prune)
+        loaded = load(common.place, scope)
+        output.warnings(common, loaded.warnings)
 
         def confirm(plan: Plan) -> bool:
             report.planned(plan)
@@ -73,7 +72,7 @@ def command(
             common.place,
             loaded.desired,
             access,
-            how,
+            verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy),
             confirm=confirm,
             emit=report.happened,
             saved=chosen,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.model.plan import Action, Reason, Verb
+from reconciler.core.model.plan import CREATES, Action, Reason, Verb
 from reconciler.core.planning.estimate import total
 from reconciler.core.planning.resources import blocked_by
 
@@ -23,7 +23,7 @@ def refuse_destruction(plan: Plan, desired: Desired) -> Plan:
         if action.destructive:
             blocked = replace(action, verb=Verb.BLOCKED, reason=Reason.DESTROY_NOT_ALLOWED)
             refused[action.resource] = blocked
-        elif action.verb is Verb.CREATE and parent in refused:
+        elif action.verb in CREATES and parent in refused:
             refused[action.resource] = blocked_by(refused[parent], action.resource)
     if not refused:
         return plan
