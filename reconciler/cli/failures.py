@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
-from reconciler.render.style import safe
+from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,7 @@ def _usage(error: click.UsageError) -> ExitCode:
 def _invalid(error: InvalidManifestsError) -> ExitCode:
     for diagnostic in error.diagnostics:
         _say(safe(str(diagnostic)))
-    count = len(error.diagnostics)
-    _say(f"error: {error.message} ({count} problem{'' if count == 1 else 's'})")
+    _say(f"error: {error.message} ({counted(len(error.diagnostics), 'problem')})")
     return error.exit_code
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "apply": "Close the gap, wait, write the lockfile.",
     "status": "Show live lines against wanted lines.",
     "refresh": "Rewrite the lockfile from live state.",
+    "destroy": "Delete the declared targets.",
     "serve": "Run the local stim & rollout service.",
     "schema": "Print a JSON Schema.",
 }

@@ -47,3 +47,10 @@ def warnings(common: Common, diagnostics: Iterable[Diagnostic]) -> None:
     """Write warnings about manifests to stderr, unless told to be quiet."""
     for diagnostic in diagnostics:
         note(common, safe(str(diagnostic)))
+
+
+def confirmed(question: str) -> bool:
+    """Ask, but only where somebody can answer; nobody there means yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return click.confirm(question, err=True)

@@ -19,6 +19,7 @@ _SENTENCES = {
     Reason.SHORTFALL: "complete with fewer lines than wanted",
     Reason.SHORTFALL_ACCEPTED: "complete with fewer lines than wanted, accepted by policy",
     Reason.ORPHAN: "no manifest declares it any more",
+    Reason.DESTROY: "asked for",
     Reason.PREVENT_DESTROY: "policy.prevent_destroy protects it",
     Reason.DESTROY_NOT_ALLOWED: "deleting needs --allow-destroy",
     Reason.TOO_MANY_DELETIONS: "more deletions than allowed at once",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core import durations
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
-from reconciler.render.style import Style, safe
+from reconciler.render.style import Style, counted, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,17 +41,22 @@ def summary(result: RunResult, style: Style) -> str:
     if result.declined:
         return style.warn("Nothing was applied.")
     if result.exit_code is ExitCode.OK:
-        return style.good(f"Converged: {len(result.outcomes):,} resources are as declared.")
+        count = len(result.outcomes)
+        if result.destruction:
+            return style.good(f"Deleted: {counted(count, 'target')}.")
+        are = "is" if count == 1 else "are"
+        return style.good(f"Converged: {counted(count, 'resource')} {are} as declared.")
     words = (
         (ExitCode.ERROR, "failed", style.bad),
         (ExitCode.BLOCKED, "blocked", style.bad),
         (ExitCode.PENDING, "still converging", style.warn),
-        (ExitCode.OK, "as declared", style.good),
+        (ExitCode.OK, "deleted" if result.destruction else "as declared", style.good),
     )
     parts = [
         paint(f"{result.count(code):,} {word}") for code, word, paint in words if result.count(code)
     ]
-    return f"Not converged: {', '.join(parts)}."
+    head = "Not all deleted" if result.destruction else "Not converged"
+    return f"{head}: {', '.join(parts)}."
 
 
 def _details(event: Event) -> list[str]:

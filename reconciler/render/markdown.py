@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Verb
 from reconciler.render.plan import cost, counts, nothing_to_do, quantity, shown_value
-from reconciler.render.style import safe, shorten
+from reconciler.render.style import counted, safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,8 @@ def _head(value: Plan) -> str:
     if value.estimate.stim_lines or value.estimate.trajectories:
         lines.append(cost(value.estimate))
     if value.unknown:
-        lines.append(f"Live state could not be read for {len(value.unknown):,} resources.")
+        count = counted(len(value.unknown), "resource")
+        lines.append(f"Live state could not be read for {count}.")
         lines += [f"- {_code(str(u.resource))}: {_escaped(u.why)}" for u in value.unknown[:10]]
     if value.orphans:
         names = ", ".join(_code(str(id_)) for id_ in value.orphans[:20])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Reason, Verb
-from reconciler.render.style import Style, safe, shorten
+from reconciler.render.style import Style, counted, safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,6 +174,8 @@ def _wrapped(sentence: str, width: int) -> list[str]:
 
 def nothing_to_do(plan: Plan) -> str:
     """Return what to say of a converged plan."""
+    if plan.destruction:
+        return "Nothing to do: no declared target is live."
     if plan.offline:
         return "Nothing to do, as far as the lockfile knows."
     return "Nothing to do: live state satisfies every manifest."
@@ -183,14 +185,18 @@ def _totals(plan: Plan, style: Style, width: int) -> Iterator[str]:
     if plan.converged:
         yield style.good(nothing_to_do(plan))
         if plan.count(Verb.ADOPT):
-            yield f"The lockfile will record {plan.count(Verb.ADOPT):,} existing resources."
+            yield f"The lockfile will record {_resources(plan.count(Verb.ADOPT))} that exist."
         return
     if plan.actions:
         yield from map(style.strong, textwrap.wrap(f"Plan: {counts(plan)}.", width))
     if plan.unknown:
-        yield style.bad(f"Live state could not be read for {len(plan.unknown):,} resources.")
+        yield style.bad(f"Live state could not be read for {_resources(len(plan.unknown))}.")
     if plan.estimate.stim_lines or plan.estimate.trajectories:
         yield from textwrap.wrap(cost(plan.estimate), width)
+
+
+def _resources(count: int) -> str:
+    return counted(count, "resource")
 
 
 def cost(estimate: Estimate) -> str:

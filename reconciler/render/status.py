@@ -9,7 +9,7 @@ from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import FAILED, IN_PROGRESS
 from reconciler.core.planning.report import NOT_WANTED, UNKNOWN
 from reconciler.render.plan import counts
-from reconciler.render.style import Style, safe, shorten
+from reconciler.render.style import Style, counted, safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -118,6 +118,7 @@ def _standing(plan: Plan, style: Style, width: int) -> list[str]:
     if plan.converged:
         return [style.good("Converged: live state satisfies every manifest.")]
     if plan.unknown:
-        return [style.bad(f"Live state could not be read for {len(plan.unknown):,} resources.")]
+        count = counted(len(plan.unknown), "resource")
+        return [style.bad(f"Live state could not be read for {count}.")]
     text = f"Not converged: {counts(plan)}. `reconciler plan` tells more."
     return [style.warn(line) for line in textwrap.wrap(text, width)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler.core.errors import InvalidLockfileError
 from reconciler.core.model.events import RunResult
 from reconciler.core.planning import compute_plan
+from reconciler.core.planning.destruction import compute_destruction
 from reconciler.core.planning.gates import refuse_destruction, refuse_many_deletions
 from reconciler.core.planning.offline import compute_offline_plan
 from reconciler.core.planning.record import record
@@ -142,12 +143,45 @@ def apply(
             planned = refuse_destruction(planned, desired)
         if not confirm(planned):
             return RunResult((), declined=True)
-        work = _execute(connection, desired, observed, lock, planned, store, emit, options)
-        try:
-            outcomes, requests = _run(work)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return RunResult((), interrupted=True)
-    return RunResult(outcomes, requests=looked + requests)
+        how = RunOptions(
+            connection.pace,
+            options.planning.parallelism,
+            options.wait,
+            options.timeout,
+            forget_orphans=options.planning.prune,
+        )
+        work = _Work(connection, desired, observed, lock, planned, store, emit, how)
+        return work.carried_out(looked)
+
+
+def destroy(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    *,
+    allow_destroy: bool,
+    confirm: Callable[[Plan], bool],
+    emit: Callable[[Event], None],
+) -> RunResult:
+    """Delete the declared targets in scope; return how that ended.
+
+    Nothing is deleted unless ``allow_destroy`` is given and ``policy.prevent_destroy`` is false.
+    """
+    store = Store(place.lockfile)
+    name = api_name(access, desired)
+    with hold(place.root), connect(place, access, desired) as connection:
+        lock = _read_lock(store, name)
+        observed, looked = _run(_observe(connection, desired, lock))
+        planned = compute_destruction(desired, observed, lock, api_url=name)
+        if not allow_destroy:
+            planned = refuse_destruction(planned, desired)
+        if not confirm(planned):
+            return RunResult((), declined=True)
+        # With nothing declared there is nothing to converge: only what the plan says happens.
+        nothing = replace(desired, repos={}, prompts={}, targets={}, max_new_trajectories=None)
+        how = RunOptions(connection.pace)
+        work = _Work(connection, nothing, observed, lock, planned, store, emit, how)
+        return work.carried_out(looked)
 
 
 def _planned(
@@ -175,36 +209,41 @@ async def _observe(
         return await observe(desired, lock, api, parallelism=parallelism), api.http.requests
 
 
-async def _execute(
-    connection: Connection,
-    desired: Desired,
-    observed: Observed,
-    lock: Lock | None,
-    planned: Plan,
-    store: Store,
-    emit: Callable[[Event], None],
-    options: ApplyOptions,
-) -> tuple[tuple[Outcome, ...], int]:
-    how = RunOptions(
-        connection.pace,
-        options.planning.parallelism,
-        options.wait,
-        options.timeout,
-        forget_orphans=options.planning.prune,
-    )
-    async with connection.open() as api:
-        outcomes = await execute(
-            desired,
-            observed,
-            lock,
-            planned,
-            api=api,
-            writer=store,
-            clock=SystemClock(),
-            emit=emit,
-            options=how,
-        )
-        return outcomes, api.http.requests
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A plan that was confirmed, and all it takes to carry it out."""
+
+    connection: Connection
+    desired: Desired
+    observed: Observed
+    lock: Lock | None
+    plan: Plan
+    store: Store
+    emit: Callable[[Event], None]
+    options: RunOptions
+
+    def carried_out(self, looked: int) -> RunResult:
+        """Carry the plan out; ``looked`` requests were needed to make it."""
+        try:
+            outcomes, requests = _run(self._execute())
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return RunResult((), interrupted=True)
+        return RunResult(outcomes, requests=looked + requests, destruction=self.plan.destruction)
+
+    async def _execute(self) -> tuple[tuple[Outcome, ...], int]:
+        async with self.connection.open() as api:
+            outcomes = await execute(
+                self.desired,
+                self.observed,
+                self.lock,
+                self.plan,
+                api=api,
+                writer=self.store,
+                clock=SystemClock(),
+                emit=self.emit,
+                options=self.options,
+            )
+            return outcomes, api.http.requests
 
 
 def _read_lock(store: Store, api_url: str) -> Lock | None:

@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_shown() -> None:
     found = "\n".join(shown(plan))
     assert re.search(r"\? unknown +target +coding/t", found)
     assert NO_ANSWER in found
-    assert "Live state could not be read for 1 resources." in found
+    assert "Live state could not be read for 1 resource" in found
 
 
 def test_orphans_are_shown() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +65,7 @@ def command(
 
         def confirm(plan: Plan) -> bool:
             report.planned(plan)
-            return yes or not plan.pending or _confirmed()
+            return yes or not plan.pending or output.confirmed("Apply this plan?")
 
         result = verbs.apply(
             common.place,
@@ -79,10 +78,3 @@ def command(
         )
         report.ended(result, common.place.lockfile)
     return result.exit_code
-
-
-def _confirmed() -> bool:
-    """Ask, but only where somebody can answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    return click.confirm("Apply this plan?", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options, output
-from reconciler.render.style import safe
+from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
@@ -68,7 +68,7 @@ def _contents(desired: Desired) -> str:
         (len(desired.prompts), "prompt"),
         (len(desired.targets), "target"),
     )
-    return ", ".join(f"{count:,} {word}{'' if count == 1 else 's'}" for count, word in counts)
+    return ", ".join(counted(count, word) for count, word in counts)
 
 
 def _list(diagnostics: tuple[Diagnostic, ...]) -> list[dict[str, Any]]:

@@ -61,6 +61,7 @@ class RunResult:
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
     declined: bool = False
+    destruction: bool = False
     requests: int = 0
 
     @property

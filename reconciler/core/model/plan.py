@@ -52,6 +52,7 @@ class Reason(StrEnum):
     SHORTFALL = "shortfall"
     SHORTFALL_ACCEPTED = "shortfall_accepted"
     ORPHAN = "orphan"
+    DESTROY = "destroy"
     PREVENT_DESTROY = "prevent_destroy"
     DESTROY_NOT_ALLOWED = "destroy_not_allowed"
     TOO_MANY_DELETIONS = "too_many_deletions"
@@ -134,7 +135,8 @@ class Plan:
     ``actions`` is complete: resources with nothing to do stand in it as ``unchanged``.
     ``live_names`` gives the name that each declared resource has, or will have, live; ``declared``
     is a digest of the manifests in scope; ``drawn_in`` was not selected, but is needed. An
-    ``offline`` plan compared the manifests with the lockfile alone.
+    ``offline`` plan compared the manifests with the lockfile alone; a ``destruction`` deletes what
+    is declared.
     """
 
     api_url: str
@@ -147,6 +149,7 @@ class Plan:
     declared: str = ""
     drawn_in: frozenset[ResourceId] = frozenset()
     offline: bool = False
+    destruction: bool = False
 
     @property
     def changes(self) -> tuple[Action, ...]:

@@ -1,0 +1,51 @@
+"""``reconciler destroy``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import Common
+    from reconciler.core.model.plan import Plan
+    from reconciler.core.scope import Scope
+    from reconciler.workflow.access import Access
+
+
+@click.command("destroy")
+@options.common("text", "json")
+@options.access
+@options.scope
+@click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")
+def command(common: Common, access: Access, scope: Scope, allow_destroy: bool, yes: bool) -> int:
+    """Delete the declared targets, with their jobs and outputs.
+
+    Only with --allow-destroy, and never what policy.prevent_destroy protects. Repos and prompts
+    stay: the API cannot delete them.
+    """
+    from reconciler.cli.progress import reporter
+    from reconciler.workflow import verbs
+    from reconciler.workflow.loading import load
+
+    with reporter(common) as report:
+        loaded = load(common.place, scope)
+        output.warnings(common, loaded.warnings)
+
+        def confirm(plan: Plan) -> bool:
+            report.planned(plan)
+            return yes or not plan.pending or output.confirmed("Delete these targets?")
+
+        result = verbs.destroy(
+            common.place,
+            loaded.desired,
+            access,
+            allow_destroy=allow_destroy,
+            confirm=confirm,
+            emit=report.happened,
+        )
+        report.ended(result, common.place.lockfile)
+    return result.exit_code
