@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import __version__
 from reconciler.cli import failures
 from reconciler.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Every command, where it lives, and what its help says in one line.
 COMMANDS = {
@@ -73,13 +78,24 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with an exit code of the contract."""
-    sys.exit(int(run(sys.argv[1:])))
+    code = run(sys.argv[1:], on_end=_ignore_interrupts)
+    _ignore_interrupts()
+    sys.exit(int(code))
 
 
-def run(arguments: list[str]) -> ExitCode:
-    """Run a command line; every ending becomes an exit code, and no user sees a traceback."""
+def _ignore_interrupts() -> None:
+    """Let nothing disturb the last words: the process is about to end anyway."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run(arguments: list[str], *, on_end: Callable[[], None] = lambda: None) -> ExitCode:
+    """Run a command line; every ending becomes an exit code, and no user sees a traceback.
+
+    ``on_end`` is called before the last words about an error.
+    """
     try:
         code = cli.main(arguments, prog_name="reconciler", standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the last line of defence
+        on_end()
         return failures.report(error)
     return ExitCode(code) if isinstance(code, int) else ExitCode.OK

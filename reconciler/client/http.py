@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import math
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import httpx
@@ -234,10 +235,7 @@ def _network(base_url: str) -> dict[str, Any]:
 
 
 def _object(response: httpx.Response, method: str, path: str) -> dict[str, Any]:
-    try:
-        value = response.json()
-    except (ValueError, RecursionError):
-        value = None
+    value = _parsed(response.content)
     if not isinstance(value, dict):
         raise errors.UnreachableError(f"{method} {path}: the answer is no JSON object")
     return value
@@ -255,10 +253,24 @@ def _refusal(response: httpx.Response, method: str, path: str) -> errors.ApiErro
 
 
 def _speaks_json(response: httpx.Response) -> bool:
+    return isinstance(_parsed(response.content), dict)
+
+
+def _parsed(content: bytes) -> Any:
+    """Return the JSON value of a body; None for what is none, such as NaN or a number too large."""
     try:
-        return isinstance(response.json(), dict)
+        return json.loads(content, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
-        return False
+        return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def sentence_of(content: bytes) -> str:
@@ -267,10 +279,7 @@ def sentence_of(content: bytes) -> str:
     Three JSON shapes are in use (``error``, ``message``, and a ``detail`` list or string); a body
     that is none of them, such as a proxy's HTML page, yields nothing.
     """
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return ""
+    body = _parsed(content)
     if not isinstance(body, dict):
         return ""
     found = (body.get(key) for key in ("error", "message", "detail"))

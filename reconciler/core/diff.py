@@ -59,7 +59,11 @@ def _reduce(
 def _compare(live: dict[str, Any], declared: dict[str, Any]) -> tuple[FieldDiff, ...]:
     if same(live, declared):
         return ()
-    found = _explain(live, declared) or _differing_keys(live, declared)
+    try:
+        found = _explain(live, declared)
+    except OverflowError:  # numbers beyond those that the library can compare
+        found = []
+    found = found or _differing_keys(live, declared)
     return tuple(sorted(found, key=lambda diff: diff.path))
 
 

@@ -34,7 +34,9 @@ _NEXT = {
     Reason.BASE_MODEL_CHANGED: "Declare another repo for another base model.",
     Reason.RETRIES_EXHAUSTED: "Mend the cause, then raise policy.retries.",
     Reason.SHORTFALL: "Lower min_lines, or set policy.on_shortfall to accept or replace.",
-    Reason.PREVENT_DESTROY: "Set policy.prevent_destroy: false, then apply with --allow-destroy.",
+    Reason.PREVENT_DESTROY: (
+        "Declare it with policy.prevent_destroy: false and apply; then --allow-destroy deletes it."
+    ),
     Reason.TOO_MANY_DELETIONS: "Check that nothing is missing, then raise --max-deletions.",
     Reason.DESTROY_NOT_ALLOWED: "Apply with --allow-destroy if that is meant.",
     Reason.BUDGET_EXCEEDED: "Raise the budget, or apply fewer targets at once.",

@@ -36,6 +36,10 @@ class Scope:
         return bool(self.labels or self.targets or self.excluded)
 
 
+#: The scope of a command that was not narrowed.
+EVERYTHING = Scope()
+
+
 def narrow(desired: Desired, scope: Scope) -> Desired:
     """Return what a run is about; raises UsageError where a part of the scope matches nothing.
 
@@ -81,7 +85,9 @@ def _matching(
     for pattern in patterns:
         matches = {id_ for name, id_ in names.items() if fnmatchcase(name, pattern)}
         if not matches:
-            raise UsageError(f'{option} "{pattern}" matches no target{suggest(pattern, names)}')
+            whole = [name for name in names if name.endswith(f"/{pattern}")]
+            meant = suggest(whole[0], whole) if whole else suggest(pattern, names)
+            raise UsageError(f'{option} "{pattern}" matches no target{meant}')
         found |= matches
     return found
 

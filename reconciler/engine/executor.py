@@ -58,10 +58,12 @@ async def execute(
 
     The lockfile is on disk when this returns, and also when it is cancelled or raises.
     """
+    before = record(desired, observed, lock, api_url=plan.api_url)
     refusals = [a for a in plan.blocked if a.reason is Reason.BUDGET_EXCEEDED]
     if refusals:
+        if lock:
+            writer.write(before)
         return tuple(_blocked(action, emit) for action in refusals)
-    before = record(desired, observed, lock, api_url=plan.api_url)
     keeper = Keeper(before, writer, clock)
     run = Run(desired, observed, plan, api, keeper, clock, emit, options)
     flushing = asyncio.create_task(_keep_flushing(run))

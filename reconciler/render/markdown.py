@@ -1,7 +1,7 @@
 """A plan as Markdown for a comment: the sum first, details folded, within what a comment may hold.
 
-Everything that came from manifests or the API is escaped; nothing of it can become a link, an
-image, a mention or HTML.
+Everything that came from manifests or the API stands in code, where nothing of it can become a
+link, an image, a mention or HTML; a backslash would not keep a mention from notifying.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LONGEST = 60_000
 _ROOM_FOR_THE_END = 400
 _VALUE_WIDTH = 200
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>&~@:$])")
+_MARKS = re.compile(r"([_*~|\[\]$])")
 
 
 def plan(value: Plan) -> str:
@@ -41,14 +41,14 @@ def _head(value: Plan) -> str:
     lines = ["### Plan"]
     if value.converged:
         lines.append(nothing_to_do(value))
-    else:
+    elif value.actions:
         lines.append(f"**{counts(value)}**")
     if value.estimate.stim_lines or value.estimate.trajectories:
         lines.append(cost(value.estimate))
     if value.unknown:
         count = counted(len(value.unknown), "resource")
         lines.append(f"Live state could not be read for {count}.")
-        lines += [f"- {_code(str(u.resource))}: {_escaped(u.why)}" for u in value.unknown[:10]]
+        lines += [f"- {_code(str(u.resource))}: {_code(u.why)}" for u in value.unknown[:10]]
     if value.orphans:
         names = ", ".join(_code(str(id_)) for id_ in value.orphans[:20])
         lines.append(f"No longer declared: {names}{' …' if len(value.orphans) > 20 else ''}")
@@ -85,17 +85,19 @@ def _block(group: Sequence[Action]) -> str:
 def _details(action: Action) -> Iterator[str]:
     stage = f" {action.stage}" if action.stage else ""
     count = f" ({quantity(action)})" if action.stage else ""
-    yield f"- **{action.verb}{stage}**{count}: {_escaped(reason_sentence(action))}"
+    yield f"- **{action.verb}{stage}**{count}: {_prose(reason_sentence(action))}"
     for diff in action.diff:
         old, new = (_code(shorten(shown_value(v), _VALUE_WIDTH)) for v in (diff.old, diff.new))
         yield f"  - {_code(diff.path)}: {old} → {new}"
-    for sentence in (action.message, advice(action)):
-        if sentence:
-            yield f"  - {_escaped(shorten(sentence, _VALUE_WIDTH * 2))}"
+    if action.message:
+        yield f"  - {_code(shorten(action.message, _VALUE_WIDTH * 2))}"
+    if advice(action):
+        yield f"  - {_prose(advice(action))}"
 
 
-def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", safe(text))
+def _prose(text: str) -> str:
+    """Return a sentence of our own, in which an underscore is an underscore."""
+    return _MARKS.sub(r"\\\1", text)
 
 
 def _escaped_html(text: str) -> str:

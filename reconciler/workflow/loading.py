@@ -6,14 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
-from reconciler.core.scope import Scope, narrow
+from reconciler.core.scope import EVERYTHING, Scope, narrow
 
 if TYPE_CHECKING:
     from reconciler.manifests import Manifests
     from reconciler.workflow.place import Place
-
-
-EVERYTHING = Scope()
 
 
 def load(place: Place, scope: Scope = EVERYTHING) -> Manifests:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import schema_files
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
 from reconciler.core.schema import Checker
-from reconciler.core.scope import Scope
+from reconciler.core.scope import EVERYTHING, Scope
 from reconciler.lockfile import replace_file
 from reconciler.render import json as as_json
 
@@ -31,24 +31,41 @@ class InvalidSavedPlanError(ReconcilerError):
     exit_code = ExitCode.INVALID
 
 
+#: What ``--max-deletions`` is when nobody says so.
+MAX_DELETIONS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A plan as it was saved, and the options that shaped it."""
 
     content: dict[str, Any]
-    scope: Scope
-    prune: bool
+    scope: Scope = EVERYTHING
+    prune: bool = False
+    max_deletions: int = MAX_DELETIONS
+    max_trajectories: int | None = None
 
 
-def save(plan: Plan, path: Path, *, scope: Scope, prune: bool) -> None:
-    """Write a plan to a file, atomically."""
+def save(
+    plan: Plan,
+    path: Path,
+    *,
+    scope: Scope,
+    prune: bool,
+    max_deletions: int = MAX_DELETIONS,
+    max_trajectories: int | None = None,
+) -> None:
+    """Write a plan to a file, atomically, with the options that shaped it, if any did."""
     content = as_json.plan(plan)
-    if scope or prune:
+    shaped = scope or prune or max_deletions != MAX_DELETIONS or max_trajectories is not None
+    if shaped:
         content["options"] = {
             "labels": [f"{key}={value}" for key, value in scope.labels],
             "target": list(scope.targets),
             "exclude": list(scope.excluded),
             "prune": prune,
+            "max_deletions": max_deletions,
+            "max_trajectories": max_trajectories,
         }
     try:
         replace_file(path, as_json.text(content))
@@ -68,10 +85,13 @@ def read(path: Path) -> Saved:
     if problems:
         text = f"{path} is no saved plan: {problems[0].message}"
         raise InvalidSavedPlanError(text, hint=_AGAIN)
-    options = content.get("options", {})
-    labels = tuple(tuple(pair.split("=", 1)) for pair in options.get("labels", ()))
-    scope = Scope(labels, tuple(options.get("target", ())), tuple(options.get("exclude", ())))
-    return Saved(content, scope, options.get("prune", False))
+    options = content.get("options")
+    if options is None:
+        return Saved(content)
+    labels = tuple(tuple(pair.split("=", 1)) for pair in options["labels"])
+    scope = Scope(labels, tuple(options["target"]), tuple(options["exclude"]))
+    rest = ("prune", "max_deletions", "max_trajectories")
+    return Saved(content, scope, **{name: options[name] for name in rest})
 
 
 def require_same(saved: Saved, fresh: Plan) -> None:
@@ -79,6 +99,10 @@ def require_same(saved: Saved, fresh: Plan) -> None:
     now = as_json.plan(fresh)
     if now["digest"] == saved.content["digest"]:
         return
+    if now["api_url"] != saved.content["api_url"]:
+        planned_for = saved.content["api_url"]
+        text = f"the saved plan is for {planned_for}, but this run speaks to {now['api_url']}"
+        raise BlockedError(text, hint=_AGAIN)
     before, after = _lines(saved.content), _lines(now)
     changed = [f"no longer: {line}" for line in before if line not in set(after)]
     changed += [f"now also: {line}" for line in after if line not in set(before)]

@@ -195,10 +195,10 @@ def _planned(
 
 def _within(desired: Desired, options: PlanOptions) -> Desired:
     """Narrow the budget of the project by that of the command line."""
-    limits = (desired.max_new_trajectories, options.max_trajectories)
-    return replace(
-        desired, max_new_trajectories=min((n for n in limits if n is not None), default=None)
-    )
+    budget, limit = desired.max_new_trajectories, options.max_trajectories
+    if limit is None or (budget is not None and budget <= limit):
+        return desired
+    return replace(desired, max_new_trajectories=limit, limited_by="--max-trajectories")
 
 
 async def _observe(
@@ -226,7 +226,7 @@ class _Work:
         """Carry the plan out; ``looked`` requests were needed to make it."""
         try:
             outcomes, requests = _run(self._execute())
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except KeyboardInterrupt:
             return RunResult((), interrupted=True)
         return RunResult(outcomes, requests=looked + requests, destruction=self.plan.destruction)
 
@@ -268,4 +268,7 @@ def _run(work: Coroutine[Any, Any, Value]) -> Value:
                 loop.add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
-    return asyncio.run(guarded())
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

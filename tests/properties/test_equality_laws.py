@@ -46,6 +46,7 @@ def test_spelling_is_no_difference(declared: list[Manifest], random: Random) -> 
 @given(json_values, json_values)
 @example({"__private": 1}, {"__private": 2})
 @example(2**53, 2**53 + 1)
+@example(10**400, 10**400 + 1)
 @example(0.1, 0.1 + 1e-15)
 @example(True, 1)
 def test_a_diff_is_empty_only_between_equals(declared: Any, live: Any) -> None:

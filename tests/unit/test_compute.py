@@ -24,7 +24,6 @@ from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import Observed
 from reconciler.core.model.plan import Action, Plan, Reason, Unknown, Verb
 from reconciler.core.planning import compute_plan
-from reconciler.core.planning.gates import refuse_destruction, refuse_many_deletions
 from reconciler.core.planning.orphans import find_orphans
 
 EVERYTHING = (repo(), prompt(), target())
@@ -67,44 +66,6 @@ class TestOrphans:
         scope = frozenset({target_id("gone")})
         selected = replace(declare(*EVERYTHING), out_of_scope=scope)
         assert find_orphans(selected, self.lock) == ()
-
-
-class TestRefusal:
-    def test_what_destroys_nothing_is_left_as_it_is(self) -> None:
-        desired = declare(*EVERYTHING)
-        plan = planned(desired, {})
-        assert refuse_destruction(plan, desired) == plan
-
-    def test_what_hangs_on_a_refused_action_is_left_out(self) -> None:
-        desired = declare(target(max_tokens=2, policy=REPLACING), target("other"))
-        plan = refuse_destruction(planned(desired, {"coding": CHANGED}), desired)
-        verbs = [(action.verb, action.resource.name) for action in plan.actions]
-        assert verbs == [
-            (Verb.CREATE, "other"),
-            (Verb.RUN, "other"),
-            (Verb.RUN, "other"),
-            (Verb.BLOCKED, "t"),
-        ]
-
-    def test_what_is_left_out_is_not_estimated(self) -> None:
-        desired = declare(target(max_tokens=2, policy=REPLACING))
-        plan = refuse_destruction(planned(desired, {"coding": CHANGED}), desired)
-        assert (plan.estimate.stim_lines, plan.estimate.trajectories) == (0, 0)
-
-
-class TestManyDeletions:
-    earlier = declare(*(target(name, policy=REPLACING) for name in "abc"))
-    live = settled(earlier, {"coding": live_repo()})
-    pruning = planned(declare(target("a")), live, recorded(earlier, live), prune=True)
-
-    def test_so_many_deletions_are_allowed(self) -> None:
-        assert self.pruning.count(Verb.DELETE) == 2
-        assert refuse_many_deletions(self.pruning, 2) == self.pruning
-
-    def test_more_deletions_are_all_refused(self) -> None:
-        refused = refuse_many_deletions(self.pruning, 1)
-        assert [action.reason for action in refused.blocked] == [Reason.TOO_MANY_DELETIONS] * 2
-        assert refused.count(Verb.DELETE) == 0
 
 
 class TestReplacement:

@@ -164,3 +164,11 @@ class TestWhatGoes:
     def test_an_orphan_that_is_gone_loses_its_entry(self) -> None:
         again = recorded(declare(repo(), prompt()), {"coding": live_repo()}, LOCK)
         assert again.ids() == {repo_id(), prompt_id()}
+
+    @pytest.mark.parametrize(("live_name", "kept"), [("t-12345678", True), ("t", False)])
+    def test_an_orphan_is_looked_for_under_its_live_name(self, live_name: str, kept: bool) -> None:
+        entry = replace(LOCK.targets[target_id()], live_name="t-12345678")
+        lock = replace(LOCK, targets={target_id(): entry})
+        seen = {"coding": live_repo(targets={live_name: {"config": SPEC}})}
+        again = recorded(declare(repo(), prompt()), seen, lock)
+        assert (target_id() in again.targets) is kept

@@ -117,3 +117,7 @@ def test_the_summary_agrees_with_the_exit_code(
     assert told["exit_code"] == exit_code == result.exit_code
     assert told["converged"] == (exit_code == 0)
     assert sum(told["resources"].values()) == len(codes)
+
+
+def test_a_plan_that_was_declined_is_still_pending() -> None:
+    assert RunResult((), declined=True).exit_code is ExitCode.PENDING

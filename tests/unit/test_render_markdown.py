@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import re
 
-from builders import API_URL, declare, planned, prompt, recorded, repo, settled, target, target_id
+from builders import (
+    API_URL,
+    NO_ANSWER,
+    declare,
+    planned,
+    prompt,
+    recorded,
+    repo,
+    settled,
+    target,
+    target_id,
+)
 
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.plan import Action, FieldDiff, Plan, Reason, Unknown, Verb
@@ -33,6 +44,15 @@ def test_every_resource_is_folded() -> None:
     found = markdown.plan(planned(declare(repo(), prompt(), target()), {}))
     assert found.count("<details>") == found.count("</details>") == 3
     assert "target <code>coding/t</code>: create, run stim, run rollout" in found
+
+
+def test_what_cannot_be_read_or_is_no_longer_declared_is_named() -> None:
+    plan = Plan(API_URL, unknown=(Unknown(target_id(), NO_ANSWER),), orphans=(target_id("gone"),))
+    found = markdown.plan(plan)
+    assert "Live state could not be read for 1 resource" in found
+    assert f"- `coding/t`: `{NO_ANSWER}`" in found
+    assert "No longer declared: `coding/gone`" in found
+    assert "****" not in found
 
 
 def test_what_needs_a_person_comes_first() -> None:

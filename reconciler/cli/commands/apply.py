@@ -59,7 +59,13 @@ def command(
         if chosen and (scope or planning.prune):
             raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
         if chosen:
-            scope, planning = chosen.scope, replace(planning, prune=chosen.prune)
+            scope = chosen.scope
+            planning = replace(
+                planning,
+                prune=chosen.prune,
+                max_deletions=chosen.max_deletions,
+                max_trajectories=chosen.max_trajectories,
+            )
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
 

@@ -55,7 +55,14 @@ def command(
     else:
         found = verbs.plan(common.place, loaded.desired, access, planning)
     if out:
-        saved.save(found, out, scope=scope, prune=planning.prune)
+        saved.save(
+            found,
+            out,
+            scope=scope,
+            prune=planning.prune,
+            max_deletions=planning.max_deletions,
+            max_trajectories=planning.max_trajectories,
+        )
     output.result(_text(found, common))
     if found.unknown:
         return ExitCode.ERROR

@@ -127,6 +127,7 @@ class DesiredTarget:
 class Desired:
     """Everything declared. ``targets`` is ordered so that a template comes before what uses it.
 
+    ``limited_by`` is what people call the limit in ``max_new_trajectories``.
     ``out_of_scope`` are the addresses of what is declared too, but was not selected for this run;
     ``drawn_in`` those that were not selected either, but are needed by what was.
     """
@@ -137,6 +138,7 @@ class Desired:
     project: str | None = None
     api_url: str | None = None
     max_new_trajectories: int | None = None
+    limited_by: str = "budget.max_new_trajectories"
     out_of_scope: frozenset[ResourceId] = frozenset()
     drawn_in: frozenset[ResourceId] = frozenset()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.model.observed import Absent, LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, Plan, Reason, Unknown, Verb
-from reconciler.core.planning.resources import decide_all, describe_data
+from reconciler.core.planning.resources import decide_all, describe_data, unreadable_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +50,11 @@ def _destruction(
         live: SeenTarget = observed.targets.get(replace(target.id, name=name), _NOT_ASKED)
         if isinstance(live, Absent):
             continue
-        if isinstance(live, LiveTarget):
-            yield _action(target, name, live)
+        why = unreadable_stage(live) if isinstance(live, LiveTarget) else live.why
+        if why or not isinstance(live, LiveTarget):
+            yield Unknown(target.id, why)
         else:
-            yield Unknown(target.id, live.why)
+            yield _action(target, name, live)
         return
 
 

@@ -63,6 +63,6 @@ def within_budget(plan: Plan, desired: Desired) -> Plan:
     if limit is None or planned <= limit:
         return plan
     project = ResourceId(Kind.PROJECT, desired.project or "project")
-    text = f"{planned:,} new trajectories planned, {limit:,} allowed by budget.max_new_trajectories"
+    text = f"{planned:,} new trajectories planned, {limit:,} allowed by {desired.limited_by}"
     refusal = Action(Verb.BLOCKED, project, Reason.BUDGET_EXCEEDED, message=text)
     return replace(plan, actions=(refusal, *plan.actions))

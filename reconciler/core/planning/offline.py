@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock
 from reconciler.core.model.observed import (
     Absent,
@@ -17,6 +18,7 @@ from reconciler.core.model.observed import (
     LiveStage,
     LiveTarget,
     Observed,
+    Unreadable,
 )
 from reconciler.core.model.plan import Reason
 from reconciler.core.normalize import PROMPT_FIELDS
@@ -28,8 +30,8 @@ from reconciler.core.planning.resources import resolved
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.core.model.desired import Desired
-    from reconciler.core.model.lock import LockedTarget
+    from reconciler.core.model.desired import Desired, DesiredRepo
+    from reconciler.core.model.lock import LockedRepo, LockedTarget
     from reconciler.core.model.manifest import JsonObject, ResourceId
     from reconciler.core.model.observed import SeenPrompt, SeenRepo, SeenTarget
     from reconciler.core.model.plan import Action, Plan
@@ -56,6 +58,11 @@ def belongs(desired: Desired, lock: Lock | None) -> list[str]:
         f"{_name(id_)} is in the lockfile, but not declared"
         for id_ in sorted(known.ids() - desired.ids() - desired.out_of_scope)
     ]
+    found += [
+        f"{_name(id_)} has changed since the lockfile was written"
+        for id_, repo in sorted(desired.repos.items())
+        if _is_other_model(repo, known.repos.get(id_))
+    ]
     digests = {id_: prompt.digest for id_, prompt in known.prompts.items()}
     digests |= {id_: target.digest for id_, target in known.targets.items()}
     declared = {id_: prompt.digest for id_, prompt in desired.prompts.items()}
@@ -66,6 +73,11 @@ def belongs(desired: Desired, lock: Lock | None) -> list[str]:
         if declared[id_] != digests[id_]
     ]
     return found
+
+
+def _is_other_model(repo: DesiredRepo, locked: LockedRepo | None) -> bool:
+    known = locked.base_model if locked else None
+    return None not in {repo.base_model, known} and repo.base_model != known
 
 
 def _name(id_: ResourceId) -> str:
@@ -116,13 +128,10 @@ def _targets(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenTar
 
 
 def _live(locked: LockedTarget, config: JsonObject) -> LiveTarget:
-    return LiveTarget(
-        config,
-        {
-            stage: LiveStage(seen.status, seen.lines, seen.expected, seen.error)
-            for stage, seen in locked.stages.items()
-        },
-    )
+    stages: dict[Stage, LiveStage | Unreadable] = dict.fromkeys(Stage, LiveStage())
+    for stage, seen in locked.stages.items():
+        stages[stage] = LiveStage(seen.status, seen.lines, seen.expected, seen.error)
+    return LiveTarget(config, stages)
 
 
 def _named(desired: Desired) -> frozenset[str]:

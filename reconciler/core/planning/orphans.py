@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.model.observed import LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, Reason, Unknown, Verb
-from reconciler.core.planning.resources import describe_data
+from reconciler.core.planning.resources import describe_data, unreadable_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from reconciler.core.model.observed import Observed
 
 _NOT_ASKED = Unreadable("its live state was not asked for")
-_PROTECTED = "to delete it, declare it once more, unprotected, apply, and remove it again"
 _NOTHING_DECLARED = "nothing is declared at all, which looks like a mistake"
 
 
@@ -44,11 +43,14 @@ def prunings(
             yield _pruning(id_, locked, live, desired)
 
 
-def _pruning(id_: ResourceId, locked: LockedTarget, live: LiveTarget, desired: Desired) -> Action:
+def _pruning(
+    id_: ResourceId, locked: LockedTarget, live: LiveTarget, desired: Desired
+) -> Action | Unknown:
     data = describe_data(live)
+    if unreadable_stage(live):
+        return Unknown(id_, unreadable_stage(live))
     if locked.prevent_destroy or not desired.ids():
-        why = _PROTECTED if desired.ids() else _NOTHING_DECLARED
-        message = f"{data}: {why}" if data else why
+        message = data if desired.ids() else _NOTHING_DECLARED
         return Action(
             Verb.BLOCKED, id_, Reason.PREVENT_DESTROY, live_name=locked.live_name, message=message
         )

@@ -6,6 +6,7 @@ lost lockfile is a nuisance and not an accident.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.model.desired import Stage
@@ -62,6 +63,11 @@ def record(desired: Desired, observed: Observed, lock: Lock | None, *, api_url: 
         return locked_target(wanted, action.live_name, live, locked)
 
     targets = _merged(old.targets, desired.targets, actions, target)
+    for id_, wanted in desired.targets.items():
+        if id_ in targets and id_ not in desired.drawn_in:
+            # Protection holds from the moment it is declared, also for what is otherwise blocked.
+            protected = wanted.policy.prevent_destroy
+            targets[id_] = replace(targets[id_], prevent_destroy=protected)
     for id_ in find_orphans(desired, lock):
         if _is_gone(id_, old, observed):
             targets.pop(id_, None)

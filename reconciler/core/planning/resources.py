@@ -159,26 +159,38 @@ def _changed(
     if on_change is OnChange.REPLACE:
         return Action(Verb.REPLACE, id_, reason, live_name=id_.name, diff=found.diff)
     if on_change is OnChange.REVISE:
-        verb = Verb.BLOCKED if found.taken else Verb.REVISE
         live_name = revision_name(id_.name, digest)
-        return Action(verb, id_, reason, live_name=live_name, diff=found.taken or found.diff)
+        if found.taken:
+            text = f"{live_name}, the name of its revision, is taken by something that differs too"
+            return Action(
+                Verb.BLOCKED, id_, reason, live_name=live_name, diff=found.taken, message=text
+            )
+        return Action(Verb.REVISE, id_, reason, live_name=live_name, diff=found.diff)
     return Action(Verb.BLOCKED, id_, reason, live_name=found.live_name, diff=found.diff)
 
 
 def _with_data(
     change: Action, target: DesiredTarget, seen: LiveTarget | Absent | Unreadable
-) -> Action:
+) -> Action | Unknown:
     """Say which data an action would lose or leave behind; protected data is not lost."""
     if not isinstance(seen, LiveTarget) or change.verb not in {Verb.REVISE, Verb.REPLACE}:
         return change
     protected = change.verb is Verb.REPLACE and target.policy.prevent_destroy
     if protected:
         change = replace(change, verb=Verb.BLOCKED, reason=Reason.PREVENT_DESTROY)
+    elif change.destructive and unreadable_stage(seen):
+        return Unknown(target.id, unreadable_stage(seen))
     if change.verb is not Verb.REVISE:
         return replace(change, message=describe_loss(target.name, seen))
     data = describe_data(seen)
     left = f"leaves {target.name} behind"
     return replace(change, message=f"{left}, with {data}" if data else left)
+
+
+def unreadable_stage(live: LiveTarget) -> str:
+    """Return why nobody knows which data a live target holds; nothing where that is known."""
+    stages = ((stage, live.stages.get(stage)) for stage in Stage)
+    return next((f"{s}: {seen.why}" for s, seen in stages if isinstance(seen, Unreadable)), "")
 
 
 def describe_loss(live_name: str, live: LiveTarget) -> str:

@@ -43,8 +43,8 @@ def decide(want: DesiredStage, live: LiveStage, attempts: int, policy: Policy) -
         return StageDecision(Verb.RUN, Reason.NOT_STARTED)
     if live.status == FAILED:
         return _after_failure(live, attempts, policy)
-    if live.status == COMPLETE and live.lines is not None:
-        return _after_completion(want, live.lines, policy)
+    if live.status == COMPLETE and (live.lines is not None or want.min_lines == 0):
+        return _after_completion(want, live.lines or 0, policy)
     if live.status in IN_PROGRESS:
         return StageDecision(Verb.WAIT, Reason.IN_PROGRESS)
     return StageDecision(Verb.WAIT, Reason.UNKNOWN_STATUS, _unknown(live))

@@ -1,0 +1,181 @@
+"""Saved plans: what a file may hold, and when it still stands for what would be done."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import declare, live_repo, planned, project, prompt, repo, target
+from jsonschema import Draft202012Validator
+
+from reconciler import schema_files
+from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
+from reconciler.core.scope import Scope
+from reconciler.workflow.saved import InvalidSavedPlanError, read, require_same, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.core.model.plan import Plan
+
+EVERYTHING = Scope()
+NARROW = Scope((("team", "docs"), ("a", "b=c"), ("empty", "")), ("coding/*",), ("*/other", "x/y"))
+MANIFESTS = (repo(), prompt(), target())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "plan.json"
+
+
+def plan(*manifests: Any, live: Any = None) -> Plan:
+    return planned(declare(*(manifests or MANIFESTS)), live or {})
+
+
+def test_a_file_is_what_its_schema_says(file: Path) -> None:
+    checker = Draft202012Validator(dict(schema_files.load("plan")))
+    for scope, prune in ((EVERYTHING, False), (NARROW, False), (EVERYTHING, True)):
+        save(plan(), file, scope=scope, prune=prune)
+        checker.validate(json.loads(file.read_text()))
+
+
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize("scope", [EVERYTHING, NARROW])
+def test_what_shaped_a_plan_travels_with_it(file: Path, scope: Scope, prune: bool) -> None:
+    save(plan(), file, scope=scope, prune=prune)
+    found = read(file)
+    assert (found.scope, found.prune) == (scope, prune)
+    require_same(found, plan())
+
+
+def test_a_plan_that_nothing_shaped_says_nothing_of_it(file: Path) -> None:
+    save(plan(), file, scope=EVERYTHING, prune=False)
+    assert "options" not in json.loads(file.read_text())
+
+
+def test_saving_replaces_what_was_there_and_leaves_nothing_beside_it(file: Path) -> None:
+    file.write_text("older")
+    save(plan(), file, scope=EVERYTHING, prune=False)
+    assert read(file).content["summary"]["create"] == 3
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ReconcilerError, match="cannot write") as caught:
+        save(plan(), tmp_path / "no" / "such" / "plan.json", scope=EVERYTHING, prune=False)
+    assert caught.value.exit_code is ExitCode.ERROR
+
+
+def good() -> dict[str, Any]:
+    from reconciler.render import json as as_json
+
+    return as_json.plan(plan())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nonsense",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"format": "reconciler/plan/v1"}',
+        b"9" * 5000,
+        json.dumps(good())[:-20].encode(),
+        json.dumps({**good(), "format": "reconciler/plan/v2"}).encode(),
+        json.dumps({**good(), "digest": "sha256:short"}).encode(),
+        json.dumps({**good(), "options": {"prune": True}}).encode(),
+        json.dumps({**good(), "more": 1}).encode(),
+    ],
+    ids=lambda content: content[:24].decode(errors="replace") + f" {len(content)}",
+)
+def test_what_is_no_plan_of_this_version_is_refused(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(InvalidSavedPlanError, match=r"plan\.json") as caught:
+        read(file)
+    assert caught.value.exit_code is ExitCode.INVALID
+    assert "reconciler plan --out" in caught.value.hint
+
+
+@pytest.mark.parametrize("missing", ["missing.json", "."])
+def test_what_cannot_be_read_is_refused(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(InvalidSavedPlanError) as caught:
+        read(tmp_path / missing)
+    assert caught.value.exit_code is ExitCode.INVALID
+
+
+def refusal(file: Path, saved: Plan, fresh: Plan) -> str:
+    save(saved, file, scope=EVERYTHING, prune=False)
+    with pytest.raises(BlockedError) as caught:
+        require_same(read(file), fresh)
+    assert caught.value.exit_code is ExitCode.BLOCKED
+    assert "reconciler plan --out" in caught.value.hint
+    return caught.value.message
+
+
+def test_what_is_no_longer_needed_and_what_is_new_are_told(file: Path) -> None:
+    live = {"coding": live_repo()}
+    message = refusal(file, plan(live=live), plan(repo(), prompt(), target("u"), live=live))
+    assert "no longer: create target coding/t" in message
+    assert "now also: create target coding/u" in message
+    assert "now also: run target coding/u stim" in message
+
+
+def test_a_change_that_needs_the_same_actions_is_told_as_one_of_manifests(file: Path) -> None:
+    changed = plan(repo(), prompt(), target(policy={"retries": 3}))
+    assert "the manifests have changed" in refusal(file, plan(), changed)
+
+
+def test_many_changes_are_not_all_told(file: Path) -> None:
+    many = plan(repo(), prompt(), *(target(f"t{number}") for number in range(100)))
+    message = refusal(file, plan(), many)
+    assert len(message) < 1000
+    assert message.count("; ") == 10
+    assert "more" in message.rpartition("; ")[2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [repo(base_model="m"), prompt(), target()],
+        [repo(), prompt(content="Be brief."), target()],
+        [repo(), prompt(), target(temperature=0.5)],
+        [repo(), prompt(), target(policy={"on_shortfall": "accept"})],
+        [repo(), prompt(), target(desired={"rollout": {"min_lines": 2}})],
+        [repo(), prompt(), target(), project(budget={"max_new_trajectories": 9})],
+    ],
+)
+def test_every_change_of_a_manifest_makes_a_plan_out_of_date(
+    file: Path, changed: list[Any]
+) -> None:
+    assert "out of date" in refusal(file, plan(), plan(*changed))
+
+
+def test_a_running_job_may_get_further_but_not_end(file: Path) -> None:
+    def at(**stim: Any) -> Plan:
+        state = {"config": target()["spec"], "stim": stim}
+        return plan(live={"coding": live_repo(targets={"t": state})})
+
+    save(at(status="running", lines=0), file, scope=EVERYTHING, prune=False)
+    require_same(read(file), at(status="running", lines=1))
+    message = refusal(file, at(status="running"), at(status="complete", lines=2))
+    assert "no longer: wait target coding/t stim" in message
+    ended = at(status="failed", error="out of memory")
+    assert "now also: run target coding/t stim" in refusal(file, at(status="running"), ended)
+
+
+def test_the_order_of_documents_is_no_change(file: Path) -> None:
+    several = [
+        repo(),
+        prompt(),
+        prompt("plain"),
+        target(),
+        target("u"),
+        project(api_url="https://a"),
+    ]
+    save(plan(*several), file, scope=EVERYTHING, prune=False)
+    require_same(read(file), plan(*reversed(several)))
