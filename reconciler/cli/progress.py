@@ -14,7 +14,7 @@ from reconciler.render import plan as plan_text
 from reconciler.render.style import Style, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rich.progress import Progress, TaskID
@@ -71,6 +71,16 @@ def _reporter(common: Common) -> Iterator[Reporter]:
             yield bars
     else:
         yield Lines(common)
+
+
+def asking(report: Reporter, question: str, *, yes: bool) -> Callable[[Plan], bool]:
+    """Return what shows a plan and asks about it, unless ``yes`` or nothing to do answers that."""
+
+    def confirm(plan: Plan) -> bool:
+        report.planned(plan)
+        return yes or not plan.pending or output.confirmed(question)
+
+    return confirm
 
 
 class JsonLines:

@@ -26,7 +26,7 @@ from reconciler.workflow.connection import (
     api_name,
     connect,
 )
-from reconciler.workflow.saved import Saved, require_same
+from reconciler.workflow.saved import MAX_DELETIONS, Saved, require_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,7 +49,7 @@ class PlanOptions:
     """What shapes a plan. ``max_trajectories`` narrows the budget of the project."""
 
     prune: bool = False
-    max_deletions: int = 10
+    max_deletions: int = MAX_DELETIONS
     max_trajectories: int | None = None
     parallelism: int = PARALLELISM
 

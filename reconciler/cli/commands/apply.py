@@ -12,7 +12,6 @@ from reconciler.cli import options, output
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.model.plan import Plan
     from reconciler.core.scope import Scope
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
@@ -50,7 +49,7 @@ def command(
     yes: bool,
 ) -> int:
     """Close the gap between manifests and live state, wait, and write the lockfile."""
-    from reconciler.cli.progress import reporter
+    from reconciler.cli.progress import asking, reporter
     from reconciler.workflow import saved, verbs
     from reconciler.workflow.loading import load
 
@@ -68,17 +67,12 @@ def command(
             )
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
-
-        def confirm(plan: Plan) -> bool:
-            report.planned(plan)
-            return yes or not plan.pending or output.confirmed("Apply this plan?")
-
         result = verbs.apply(
             common.place,
             loaded.desired,
             access,
             verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy),
-            confirm=confirm,
+            confirm=asking(report, "Apply this plan?", yes=yes),
             emit=report.happened,
             saved=chosen,
         )

@@ -10,7 +10,6 @@ from reconciler.cli import options, output
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.model.plan import Plan
     from reconciler.core.scope import Scope
     from reconciler.workflow.access import Access
 
@@ -27,24 +26,19 @@ def command(common: Common, access: Access, scope: Scope, allow_destroy: bool, y
     Only with --allow-destroy, and never what policy.prevent_destroy protects. Repos and prompts
     stay: the API cannot delete them.
     """
-    from reconciler.cli.progress import reporter
+    from reconciler.cli.progress import asking, reporter
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
     with reporter(common) as report:
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
-
-        def confirm(plan: Plan) -> bool:
-            report.planned(plan)
-            return yes or not plan.pending or output.confirmed("Delete these targets?")
-
         result = verbs.destroy(
             common.place,
             loaded.desired,
             access,
             allow_destroy=allow_destroy,
-            confirm=confirm,
+            confirm=asking(report, "Delete these targets?", yes=yes),
             emit=report.happened,
         )
         report.ended(result, common.place.lockfile)

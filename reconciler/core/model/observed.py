@@ -34,6 +34,10 @@ class Unreadable:
     why: str
 
 
+#: What stands for the live state of something that no request was made for.
+NOT_ASKED: Final = Unreadable("its live state was not asked for")
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRepo:
     """A repo as the API reports it."""

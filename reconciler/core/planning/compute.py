@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.core.model.desired import Stage
-from reconciler.core.model.observed import COMPLETE, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.observed import COMPLETE, NOT_ASKED, LiveStage, LiveTarget, Unreadable
 from reconciler.core.model.plan import CREATES, Action, Plan, Reason, Unknown, Verb
 from reconciler.core.planning import fingerprint, stages
 from reconciler.core.planning.candidates import live_address
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from reconciler.core.model.observed import Observed
 
 Item: TypeAlias = Action | Unknown
-
-_NOT_ASKED = Unreadable("its live state was not asked for")
 
 
 def compute_plan(
@@ -70,7 +68,7 @@ def _with_stages(
         return [action, *_fresh_stages(target, action.live_name)]
     live = observed.targets.get(live_address(action))
     if not isinstance(live, LiveTarget):
-        return [Unknown(target.id, _NOT_ASKED.why)]
+        return [Unknown(target.id, NOT_ASKED.why)]
     return _with_live_stages(target, action, live, lock)
 
 
@@ -97,7 +95,7 @@ def _live_stages(
         want = target.stage(stage)
         if not want.wanted:
             return
-        seen = live.stages.get(stage, _NOT_ASKED)
+        seen = live.stages.get(stage, NOT_ASKED)
         if isinstance(seen, Unreadable):
             yield Unknown(target.id, f"{stage}: {seen.why}")
             return

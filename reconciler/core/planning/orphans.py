@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.model.observed import LiveTarget, Unreadable
+from reconciler.core.model.observed import NOT_ASKED, LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, Reason, Unknown, Verb
 from reconciler.core.planning.resources import describe_data, unreadable_stage
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
 
-_NOT_ASKED = Unreadable("its live state was not asked for")
 _NOTHING_DECLARED = "nothing is declared at all, which looks like a mistake"
 
 
@@ -36,7 +35,7 @@ def prunings(
         locked = lock.targets.get(id_) if lock else None
         if locked is None:
             continue
-        live = observed.targets.get(replace(id_, name=locked.live_name), _NOT_ASKED)
+        live = observed.targets.get(replace(id_, name=locked.live_name), NOT_ASKED)
         if isinstance(live, Unreadable):
             yield Unknown(id_, live.why)
         elif isinstance(live, LiveTarget):

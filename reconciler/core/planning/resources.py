@@ -12,7 +12,7 @@ from reconciler.core import diff, normalize
 from reconciler.core.canonical import revision_name
 from reconciler.core.model.desired import OnChange, Stage
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.observed import NOT_ASKED, Absent, LiveStage, LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, FieldDiff, Reason, Unknown, Verb
 from reconciler.core.names import suggest
 from reconciler.core.planning.resolve import Match, Resolution, resolve
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from reconciler.core.model.desired import Desired, DesiredPrompt, DesiredRepo, DesiredTarget
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import LivePrompt, Observed
-
-_NOT_ASKED = Unreadable("its live state was not asked for")
 
 
 @dataclass(slots=True)
@@ -78,7 +76,7 @@ def resolved(
 
 
 def _repo(repo: DesiredRepo, decisions: Decisions) -> Action | Unknown:
-    seen = decisions.observed.repos.get(repo.name, _NOT_ASKED)
+    seen = decisions.observed.repos.get(repo.name, NOT_ASKED)
     if isinstance(seen, Unreadable):
         return Unknown(repo.id, seen.why)
     if isinstance(seen, Absent):
@@ -145,8 +143,8 @@ def _target(target: DesiredTarget, decisions: Decisions) -> Action | Unknown:
 
 def _unlisted(repo: str, decisions: Decisions) -> Absent | Unreadable:
     """Return what to take an unobserved name for: absent where its repo is about to be created."""
-    seen = decisions.observed.repos.get(repo, _NOT_ASKED)
-    return seen if isinstance(seen, Absent) else _NOT_ASKED
+    seen = decisions.observed.repos.get(repo, NOT_ASKED)
+    return seen if isinstance(seen, Absent) else NOT_ASKED
 
 
 def _changed(
@@ -216,7 +214,7 @@ def _hindered_by_repo(id_: ResourceId, decisions: Decisions) -> Action | Unknown
     trouble = decisions.trouble(repo)
     if trouble:
         return _pass_on(id_, trouble)
-    seen = decisions.observed.repos.get(id_.repo, _NOT_ASKED)
+    seen = decisions.observed.repos.get(id_.repo, NOT_ASKED)
     if repo in decisions.desired.repos:
         return None
     if isinstance(seen, Unreadable):
@@ -257,7 +255,7 @@ def _unless_live(
     observed, prompt = decisions.observed, id_.kind is Kind.PROMPT
     listed = observed.prompt_names if prompt else observed.target_names
     absent_repo = isinstance(observed.repos.get(id_.repo), Absent)
-    names = frozenset[str]() if absent_repo else listed.get(id_.repo, _NOT_ASKED)
+    names = frozenset[str]() if absent_repo else listed.get(id_.repo, NOT_ASKED)
     if isinstance(names, Unreadable):
         return Unknown(user, names.why)
     if id_.name in names:
