@@ -8,6 +8,6 @@ nothing to import: the web stack is loaded when a service is started.
 from __future__ import annotations
 
 from reconciler.service.server import embedded, serve
-from reconciler.service.settings import Running, ServiceError, Settings
+from reconciler.service.settings import Running, ServiceError, Settings, is_loopback
 
-__all__ = ["Running", "ServiceError", "Settings", "embedded", "serve"]
+__all__ = ["Running", "ServiceError", "Settings", "embedded", "is_loopback", "serve"]

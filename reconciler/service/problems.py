@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CODES = {
+CODES: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "INVALID_INPUT",
     HTTPStatus.UNAUTHORIZED: "UNAUTHORIZED",
+    HTTPStatus.PAYMENT_REQUIRED: "PAYMENT_REQUIRED",
     HTTPStatus.FORBIDDEN: "FORBIDDEN",
     HTTPStatus.NOT_FOUND: "RESOURCE_NOT_FOUND",
     HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
+    HTTPStatus.REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
     HTTPStatus.CONFLICT: "RESOURCE_CONFLICT",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "PAYLOAD_TOO_LARGE",
     HTTPStatus.UNPROCESSABLE_ENTITY: "VALIDATION_ERROR",
+    HTTPStatus.TOO_MANY_REQUESTS: "RATE_LIMITED",
     HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL_ERROR",
+    HTTPStatus.BAD_GATEWAY: "BAD_GATEWAY",
+    HTTPStatus.SERVICE_UNAVAILABLE: "SERVICE_UNAVAILABLE",
+    HTTPStatus.GATEWAY_TIMEOUT: "GATEWAY_TIMEOUT",
 }
 
 
@@ -57,18 +63,19 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, object]:
-        """Return the error body: both names of the sentence, the code, and ``detail`` for a 422."""
-        body: dict[str, object] = {
-            "error": self.message,
-            "message": self.message,
-            "code": CODES[self.status],
-        }
+        """Return the error body, with ``detail`` for a 422."""
+        body = body_of(self.status, self.message)
         if self.status is HTTPStatus.UNPROCESSABLE_ENTITY:
             body["detail"] = [
                 {"loc": list(fault.loc), "msg": fault.msg, "type": fault.type}
                 for fault in self.faults
             ]
         return body
+
+
+def body_of(status: int, message: str) -> dict[str, object]:
+    """Return what every error body holds: both names of the sentence, and a code."""
+    return {"error": message, "message": message, "code": CODES.get(status, f"HTTP_{status}")}
 
 
 def bad_request(message: str) -> ApiError:

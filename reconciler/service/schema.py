@@ -40,15 +40,17 @@ def faults(definition: str, value: object) -> list[Fault]:
 
 
 @cache
-def _document() -> dict[str, Any]:
+def definitions() -> dict[str, Any]:
+    """Return all definitions by name, to be shared and not changed."""
     packaged = _PACKAGE / "schemas"
     folder = packaged if packaged.is_dir() else _PACKAGE.parent / "schemas"
-    document: dict[str, Any] = json.loads((folder / "api.v1.json").read_bytes())
-    return document
+    document = json.loads((folder / "api.v1.json").read_bytes())
+    found: dict[str, Any] = document["$defs"]
+    return found
 
 
 def _schema(definition: str) -> dict[str, Any]:
-    return {"$ref": f"#/$defs/{definition}", "$defs": _document()["$defs"]}
+    return {"$ref": f"#/$defs/{definition}", "$defs": definitions()}
 
 
 @cache

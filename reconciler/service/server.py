@@ -6,7 +6,6 @@ stack is imported on that thread and nowhere else. Never prints.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import signal
 import socket
@@ -15,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.service.settings import Running, ServiceError, Settings
+from reconciler.service.settings import Running, ServiceError, Settings, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,8 +69,9 @@ def _running(settings: Settings, on_end: Callable[[], object]) -> Iterator[Runni
 
 def _trimmed(settings: Settings) -> Settings:
     """Return the settings without white space around keys: a header cannot carry it either."""
-    key, master_key = (settings.key or "").strip(), (settings.master_key or "").strip()
-    return replace(settings, key=key or None, master_key=master_key or None)
+    given = (settings.key, settings.master_key, settings.model_key)
+    key, master_key, model_key = ((each or "").strip() or None for each in given)
+    return replace(settings, key=key, master_key=master_key, model_key=model_key)
 
 
 def _run(settings: Settings, listener: socket.socket, ready: Future[Callable[[], None]]) -> None:
@@ -106,7 +106,7 @@ def _caught_signals() -> Iterator[tuple[Callable[[], object], Callable[[], objec
 def _listen(settings: Settings) -> socket.socket:
     """Return a listening socket; asyncio avoids delays only where the protocol is named."""
     family, address = _resolve(settings.host, settings.port)
-    if not settings.key and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+    if not settings.key and not is_loopback(address[0]):
         raise ServiceError(
             f"Refusing to listen on {settings.host} without a key",
             hint="Set BREAD_API_KEY, or listen on 127.0.0.1.",

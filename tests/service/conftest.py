@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,27 +21,11 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("datasets")
-    records: list[object] = [f"question {number}" for number in range(50)]
-    write(folder / "fifty.jsonl", records)
-    write(
-        folder / "fields.jsonl",
-        [{"question": "q"}, {"prompt": "p"}, {"text": "t"}, {"input": "i"}, "s"],
-    )
-    write(folder / "mixed.jsonl", [{"answer": "no question", "question": None, "text": "found"}])
-    write(folder / "silent.jsonl", ["fine", {"title": "no question here"}])
-    write(folder / "surrogate.jsonl", ["\ud800"])
-    (folder / "broken.jsonl").write_text('"fine"\n{nonsense\n')
-    (folder / "latin.jsonl").write_bytes('"caf\u00e9"\n'.encode("latin-1"))
+    lines = (f'"question {number}"\n' for number in range(50))
+    (folder / "fifty.jsonl").write_text("".join(lines))
+    (folder / "table.csv").write_text("title,question\nt1,q1\nt2,q2\n")
     (folder / "empty.jsonl").write_text("\n\n")
-    (folder / "folder.jsonl").mkdir()
-    outside = tmp_path_factory.mktemp("outside") / "secret.jsonl"
-    write(outside, ["a secret"])
-    (folder / "link.jsonl").symlink_to(outside)
     return folder
-
-
-def write(path: Path, records: list[object]) -> None:
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,8 @@ class TestRepos:
         whole = api.ok("GET", "/v1/repo?include_metadata=true")
         assert [repo["repo_name"] for repo in whole["repos"]] == ["a", "b", "c"]
         assert whole["has_more"] is False
+        beyond = api.ok("GET", "/v1/repo?include_metadata=true&offset=9")
+        assert (beyond["repos"], beyond["has_more"], beyond["total"]) == ([], False, 3)
 
     def test_unknown(self, api: Api) -> None:
         for path in ("", "/prompts", "/targets"):

@@ -117,59 +117,12 @@ class TestGenerators:
         assert found["first", 1] == found["second", 1]
         assert found["first", 1] != found["first", 2]
 
-    def test_dataset_whole_or_sampled(self, api: Api) -> None:
-        def asked(name: str, **more: int) -> list[str]:
-            generators = [{"type": "from_dataset", "dataset": "fifty", **more}]
-            return questions(api, api.target(name, generators=generators))
-
-        whole = [f"question {number}" for number in range(50)]
-        assert asked("whole") == asked("ample", numq=99) == whole
-        sample = asked("sample", numq=5, seed=1)
-        assert len(set(sample)) == 5
-        assert set(sample) < set(whole)
-        assert asked("again", numq=5, seed=1) == sample
-        assert asked("other", numq=5, seed=2) != sample
-
-    def test_dataset_fields(self, api: Api) -> None:
-        def asked(name: str) -> list[str]:
-            generators = [{"type": "from_dataset", "dataset": name}]
-            return questions(api, api.target(name, generators=generators))
-
-        assert asked("fields") == ["q", "p", "t", "i", "s"]
-        assert asked("mixed") == ["found"]
-
-    @pytest.mark.parametrize(
-        ("generator", "sentence"),
-        [
-            ({"dataset": "nothing"}, "Dataset 'nothing' not found: no nothing.jsonl"),
-            ({"dataset": "../outside/secret"}, "the name may not be a path"),
-            ({"dataset": "/etc/passwd"}, "the name may not be a path"),
-            ({"dataset": ".."}, "the name may not be a path"),
-            ({"dataset": "a\0b"}, "the name may not be a path"),
-            ({"dataset": "link"}, "Dataset 'link' not found"),
-            ({"dataset": "folder"}, "Dataset 'folder' not found"),
-            ({"dataset": "x" * 300}, "cannot be read: File name too long"),
-            ({"dataset": "broken"}, "Dataset 'broken' line 2 is not valid JSON"),
-            ({"dataset": "silent"}, "Dataset 'silent' line 2 holds no question"),
-            ({"dataset": "latin"}, "Dataset 'latin' cannot be read"),
-            ({"dataset": "surrogate"}, "line 1 is not valid Unicode"),
-            ({"dataset": "empty"}, "The generators have no questions"),
-            ({}, "generators[0] (from_dataset) names no dataset"),
-            ({"type": "hardcoded"}, "The generators have no questions"),
-        ],
-    )
-    def test_what_cannot_be_asked(self, api: Api, generator: Any, sentence: str) -> None:
-        target = api.target(generators=[{"type": "from_dataset", **generator}])
+    def test_nothing_to_ask(self, api: Api) -> None:
+        target = api.target(generators=[{"type": "hardcoded"}])
         status = api.run(f"{target}/stim")
         assert status["status"] == "failed"
-        assert sentence in status["error"]
+        assert status["error"] == "The generators have no questions"
         assert api.post(f"{target}/rollout").status_code == 400
-
-    def test_a_service_without_datasets(self, tmp_path: Path) -> None:
-        with embedded(Settings(tmp_path, key=KEY)) as service, client(service.url) as api:
-            generators = [{"type": "from_dataset", "dataset": "fifty"}]
-            status = api.run(f"{api.target(generators=generators)}/stim")
-        assert "no datasets directory" in status["error"]
 
 
 class TestRollout:

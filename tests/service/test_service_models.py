@@ -46,12 +46,17 @@ class Scripted:
         self._answer = answer
         self._questions = questions
         self.asked: list[QuestionsRequest] = []
+        self.known: list[list[str]] = []
 
     def name(self, model: str) -> str:
         return f"scripted/{model}"
 
+    async def is_available(self) -> bool:
+        return True
+
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
         self.asked.append(request)
+        self.known.append(list(request.known.values()))
         return await self._questions(request)
 
     async def answer(self, request: AnswerRequest) -> Answer:
@@ -80,7 +85,7 @@ class Bench:
         return page
 
     async def _run(self, path: Sequence[str]) -> Json:
-        shop = Workshop(self.store, self.model, None, 0.0)
+        shop = Workshop(self.store, self.model)
         runner = Runner(shop, datadir.runner_lock(self.data))
         async with runner.running(), asyncio.timeout(10):
             for stage in path:
@@ -124,7 +129,7 @@ def test_what_a_model_is_asked(bench: Any) -> None:
     )
     assert (first.temperature, first.max_tokens) == (0.5, 9)
     assert first.prompt.text == EXPERT[0]["content"]
-    assert (second.known, second.wanted) == (["question 0"], 1)
+    assert (model.known, second.wanted, second.asked) == ([[], ["question 0"]], 1, 1)
 
 
 def test_a_model_that_repeats_itself(bench: Any) -> None:
@@ -133,7 +138,9 @@ def test_a_model_that_repeats_itself(bench: Any) -> None:
 
     page = bench(Scripted(questions=same), generators=[{"type": "persona", "numq": 3}]).run("stim")
     assert page["status"] == "failed"
-    assert page["error"] == "generators[0] (persona) has no new questions after 2"
+    assert page["error"] == (
+        "generators[0] (persona) got 2 of 3 questions: the last 3 answers held nothing new"
+    )
     assert [row["question"] for row in page["output"]] == ["one", "two"]
 
 
@@ -183,7 +190,8 @@ def test_a_model_that_gives_up_fails_the_job_and_rows_stay(bench: Any) -> None:
         return await shout(request)
 
     page = bench(Scripted(give_up), num_traj_per_stimulus=3, max_concurrency=1).run()
-    assert (page["status"], page["error"]) == ("failed", "The model is out of order")
+    assert page["status"] == "failed"
+    assert page["error"] == "stimulus 0, trajectory 2: The model is out of order"
     assert [row["response"] for row in page["output"]] == ["A 0", "A 1"]
     assert (page["lines"], page["total_expected"], page["has_more"]) == (2, 6, False)
 

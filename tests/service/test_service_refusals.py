@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from reconciler.service import schema
 
 from .support import KEY, MASTER_KEY, TEMPLATE, Api, client
 
@@ -27,6 +30,7 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert body["error"] == body["message"]
     assert body["code"] == code
     assert ("detail" in body) == (status == 422)
+    assert schema.fits("ValidationError" if status == 422 else "Error", body)
     return body
 
 
@@ -76,7 +80,8 @@ class TestKeys:
 
 class TestPaths:
     @pytest.mark.parametrize(
-        "path", ["/", "/v1", "/v1/nope", "/v1/repo/", "/v2/repo", "/v1/repo/r/x"]
+        "path",
+        ["/", "/v1", "/v1/nope", "/v1/repo/", "/v2/repo", "/v1/repo/r/x", "/v1/repo//prompts"],
     )
     def test_unknown(self, api: Api, path: str) -> None:
         refused(api.get(path), 404, "RESOURCE_NOT_FOUND")
@@ -88,6 +93,8 @@ class TestPaths:
             ("DELETE", "/v1/repo/r", "GET, HEAD"),
             ("GET", "/v1/repo/r/prompts/batch", "POST, PUT"),
             ("POST", "/v1/health", "GET, HEAD"),
+            ("PUT", "/openapi.json", "GET, HEAD"),
+            ("BREW", "/v1/repo/r/prompts", "GET, POST, HEAD"),
             ("OPTIONS", "/v1/repo/r/targets/t/stim", "GET, POST, HEAD"),
         ],
     )
@@ -97,7 +104,7 @@ class TestPaths:
         assert response.headers["Allow"] == allowed
 
     def test_head_answers_like_get(self, api: Api) -> None:
-        for path in ("/v1/health", "/v1/repo", "/v1/repo/nowhere"):
+        for path in ("/openapi.json", "/v1/health", "/v1/repo", "/v1/repo/nowhere"):
             head, whole = api.call("HEAD", path), api.get(path)
             assert (head.status_code, head.content) == (whole.status_code, b"")
             assert head.headers["content-length"] == str(len(whole.content))
@@ -128,6 +135,9 @@ class TestBodies:
             b'{"repo_name": "r", "x": 1e999}',
             b'{"repo_name": "\\ud800"}',
             b'{"repo_name": "\xff"}',
+            b'{"repo_name": "\xed\xa0\x80"}',
+            '{"repo_name": "r"}'.encode("utf-16"),
+            gzip.compress(b'{"repo_name": "r"}'),
             b'{"repo_name": "r", "x": ' + b"9" * 5000 + b"}",
             b'{"x":' * 200 + b"1" + b"}" * 200,
             b"[" * 100_000,
@@ -135,6 +145,10 @@ class TestBodies:
     )
     def test_not_json(self, api: Api, body: bytes) -> None:
         refused(api.call("POST", "/v1/repo", content=body), 400, "INVALID_INPUT")
+
+    def test_a_byte_order_mark_does_no_harm(self, api: Api) -> None:
+        body = '\ufeff{"repo_name": "r"}'.encode()
+        assert api.call("POST", "/v1/repo", content=body).status_code == 201
 
     def test_empty(self, api: Api) -> None:
         assert invalid(api.call("POST", "/v1/repo", content=b" ")) == {("body",): "Field required"}
@@ -144,8 +158,10 @@ class TestBodies:
         response = api.call("POST", "/v1/repo", content=json.dumps(body))
         assert invalid(response) == {("body",): "Input should be an object"}
 
-    def test_too_large(self, api: Api) -> None:
-        body = b" " * (33 * 1024 * 1024)
+    @pytest.mark.parametrize("chunks", [1, 33], ids=["of known length", "in chunks"])
+    def test_too_large(self, api: Api, chunks: int) -> None:
+        chunk = b" " * (33 * 1024 * 1024 // chunks)
+        body = chunk if chunks == 1 else (chunk for _ in range(chunks))
         refused(api.call("POST", "/v1/repo", content=body), 413, "PAYLOAD_TOO_LARGE")
         assert api.get("/v1/repo").status_code == 200
 

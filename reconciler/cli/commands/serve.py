@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 if TYPE_CHECKING:
     from reconciler.service import Running
+
+
+def model_url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Check the address of a model endpoint as far as that is possible without asking it."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise click.BadParameter("expected something like http://127.0.0.1:8000/v1")
+    if parts.username or parts.password:
+        raise click.BadParameter("it may not hold a user or password; the key is OPENAI_API_KEY")
+    return value
+
+
+def _is_in_the_clear(url: str) -> bool:
+    from reconciler.service import is_loopback
+
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 @click.command("serve")
@@ -25,25 +55,51 @@ if TYPE_CHECKING:
 @click.option(
     "--datasets",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where NAME.jsonl files for from_dataset lie.",
+    help="Where NAME.jsonl, NAME.csv or NAME.parquet of from_dataset generators lie.",
+)
+@click.option(
+    "--model-url",
+    metavar="URL",
+    callback=model_url,
+    help="Base of an OpenAI-compatible endpoint (…/v1) that answers instead of the offline model;"
+    " its key is OPENAI_API_KEY.",
 )
 @click.option(
     "--pace",
     default=0.0,
     type=click.FloatRange(0, 3600),
     metavar="SECONDS",
-    help="Let every answer of the offline model take so long, to rehearse waiting.",
+    help="Let every row take so long at least, to rehearse waiting.",
 )
-def command(host: str, port: int, data: Path, datasets: Path | None, pace: float) -> int:
+@click.option("--access-log", is_flag=True, help="Write a line of JSON to stderr for every call.")
+@click.option(
+    "--rehearse",
+    "rehearsal",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Let go wrong what FILE says, for tests and demos; see docs/rehearsal.md.",
+)
+def command(
+    host: str,
+    port: int,
+    data: Path,
+    datasets: Path | None,
+    model_url: str | None,
+    pace: float,
+    access_log: bool,
+    rehearsal: Path | None,
+) -> int:
     """Run the local stim & rollout service until stopped.
 
     It speaks the hosted API. The key is BREAD_API_KEY (and BREAD_MASTER_KEY, which may act for
     other users); without one it makes a key, shows how to use it, and serves this machine alone.
+    Metrics are at /metrics, the description of the API at /openapi.json.
     """
     from reconciler import service
     from reconciler.core.errors import ExitCode, ReconcilerError
 
     key = os.environ.get("BREAD_API_KEY") or None
+    model_key = os.environ.get("OPENAI_API_KEY") or None
     settings = service.Settings(
         data=data,
         host=host,
@@ -52,7 +108,17 @@ def command(host: str, port: int, data: Path, datasets: Path | None, pace: float
         master_key=os.environ.get("BREAD_MASTER_KEY") or None,
         datasets=datasets,
         pace=pace,
+        model_url=model_url,
+        model_key=model_key,
+        access_log=_write if access_log else None,
+        rehearsal=rehearsal,
     )
+    if model_url and model_key and _is_in_the_clear(model_url):
+        click.echo(
+            "warning: --model-url is plain http: OPENAI_API_KEY is sent unprotected", err=True
+        )
+    if rehearsal:
+        click.echo(f"rehearsing {rehearsal}: this service fails on purpose", err=True)
 
     def announce(running: Running) -> None:
         click.echo(f"listening on {running.url}", err=True)

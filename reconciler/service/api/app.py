@@ -16,13 +16,13 @@ from starlette.routing import Route, Router
 
 from reconciler.service.api.auth import DEFAULT_USER, user_of
 from reconciler.service.api.calls import Call
-from reconciler.service.api.routes import HEALTH, TABLE
+from reconciler.service.api.routes import OPEN_PATHS, TABLE
 from reconciler.service.names import name_fault
 from reconciler.service.problems import ApiError, Fault, invalid, not_found
 from reconciler.service.wire import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -36,13 +36,24 @@ log = logging.getLogger(__name__)
 
 
 class App:
-    """The API over one store; ``wake`` is called when there may be work for the runner."""
+    """The API over one store.
 
-    def __init__(self, store: Store, keys: Keys, wake: Callable[[], None]) -> None:
+    ``wake`` is called when there may be work for the runner; ``is_model_up`` says whether whatever
+    answers the runner's questions is there.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        wake: Callable[[], None],
+        is_model_up: Callable[[], Awaitable[bool]],
+    ) -> None:
         self._store = store
         self._keys = keys
         self._wake = wake
-        routes = [Route(path, _Resource(self, methods)) for path, methods in TABLE.items()]
+        self._is_model_up = is_model_up
+        routes = [Route(path, _Resource(self, path, methods)) for path, methods in TABLE.items()]
         self._router = Router(routes, redirect_slashes=False, default=_nowhere)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,13 +72,13 @@ class App:
 
     def call(self, request: Request) -> Call:
         """Return an admitted request as a call."""
-        return Call(request, self._store, self._wake, request.scope["user"])
+        return Call(request, self._store, self._wake, self._is_model_up, request.scope["user"])
 
     def _admit(self, request: Request) -> None:
         """Note whose call it is; raises a 400, a 401 or a 403, and a 422 for ``%2F`` in a name."""
         given = request.headers.get
         user = DEFAULT_USER
-        if request.scope["path"] != HEALTH:
+        if request.scope["path"] not in OPEN_PATHS:
             query_user = request.query_params.get("user_id", "")
             user = user_of(
                 self._keys, given("authorization", ""), given("x-user-id", ""), query_user
@@ -80,11 +91,13 @@ class App:
 class _Resource:
     """One path and its methods."""
 
-    def __init__(self, app: App, methods: Mapping[str, Handler]) -> None:
+    def __init__(self, app: App, path: str, methods: Mapping[str, Handler]) -> None:
         self._app = app
+        self._path = path
         self._methods = {**methods, **({"HEAD": methods["GET"]} if "GET" in methods else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route_path"] = self._path
         handler = self._methods.get(scope["method"])
         if handler is None:
             raise ApiError(

@@ -13,7 +13,7 @@ from reconciler.service.problems import Fault, invalid
 from reconciler.service.wire import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -26,11 +26,15 @@ _FALSE = {"false", "0", "no", "off"}
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a whole number in the query may be, and what it is when it is absent."""
+    """What a whole number in the query may be and means, and what it is when it is absent.
+
+    A default below ``least`` stands for its absence.
+    """
 
     default: int
     least: int
     most: int | None = None
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of a known user; ``wake`` tells the runner that there may be work."""
+    """A request of a known user.
+
+    ``wake`` tells the runner that there may be work; ``is_model_up`` tells whether it can be done.
+    """
 
     request: Request
     store: Store
     wake: Callable[[], None]
+    is_model_up: Callable[[], Awaitable[bool]]
     user: str
 
     def names(self, *parts: str) -> list[str]:

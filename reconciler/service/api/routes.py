@@ -1,168 +1,234 @@
-"""The calls of the API: each reads what it needs, hands it on and wraps the answer, no more."""
+"""The table of the API: every path, its methods, and what can be said of each.
+
+The one place that knows which calls there are: requests are routed by it, and the OpenAPI document
+is made from it.
+"""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
-from reconciler.service.api.calls import Bounds, Call, Reply, reply
-from reconciler.service.resources import prompts, repos, stages, targets
+from reconciler.service.api import openapi
+from reconciler.service.api import operations as do
+from reconciler.service.api.calls import Call, Reply
 from reconciler.service.resources.config import ROLLOUT, STIM
+from reconciler.service.wire import dumps
+
+if TYPE_CHECKING:
+    from reconciler.service.api.calls import Bounds
 
 Handler = Callable[[Call], Awaitable[Reply]]
 
-API = "reconciler local service"
-VERSION = "v1"
-HEALTH = "/v1/health"
-PAGE = {"offset": Bounds(0, least=0), "limit": Bounds(100, least=1, most=1000)}
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of the API: what does it, and what its callers should know.
+
+    ``answers`` and ``body`` name definitions of ``schemas/api.v1.json``. ``numbers`` and ``flags``
+    are read from the query. ``refusals`` are the statuses that not every call of its kind can have.
+    An ``open`` one needs no key.
+    """
+
+    run: Handler
+    id: str
+    summary: str
+    answers: Mapping[int, str]
+    refusals: tuple[int, ...] = ()
+    body: str | None = None
+    numbers: Mapping[str, Bounds] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    deprecated: bool = False
+    open: bool = False
+
+    def __call__(self, call: Call) -> Awaitable[Reply]:
+        """Answer a call."""
+        return self.run(call)
 
 
-async def health(call: Call) -> Reply:
-    """GET /v1/health."""
-    try:
-        call.store.ping()
-    except sqlite3.Error:
-        return reply({"status": "degraded", "api": API, "version": VERSION})
-    return reply({"status": "healthy", "api": API, "version": VERSION})
+async def _document(_: Call) -> Reply:
+    return Reply(_document_text())
 
 
-async def list_repos(call: Call) -> Reply:
-    """GET /v1/repo."""
-    bounds = {"offset": Bounds(0, least=0), "limit": Bounds(0, least=1)}
-    offset, limit = call.numbers(**bounds)
-    if not call.flag("include_metadata"):
-        return reply(repos.names(call.store, call.user))
-    return reply(repos.page(call.store, call.user, offset, limit or None))
+@cache
+def _document_text() -> str:
+    return dumps(openapi.document(TABLE))
 
 
-async def create_repo(call: Call) -> Reply:
-    """POST /v1/repo."""
-    created, repo = repos.create(call.store, call.user, await call.body("RepoCreate"))
-    return reply(repo, created=created)
+def _stage(stage: str) -> dict[str, Operation]:
+    """Return what can be done with ``…/stim`` or ``…/rollout``."""
+    name, answers = stage.capitalize(), {200: f"{stage.capitalize()}Status"}
+    return {
+        "GET": Operation(
+            partial(do.stage_status, stage), f"get{name}", f"Show where a {stage} stands", answers
+        ),
+        "POST": Operation(
+            partial(do.start_stage, stage),
+            f"run{name}",
+            f"Start a {stage} unless it runs or is complete",
+            answers,
+            refusals=(402,),
+        ),
+    }
 
 
-async def put_repo(call: Call) -> Reply:
-    """PUT /v1/repo, deprecated."""
-    return reply(repos.create(call.store, call.user, await call.body("RepoCreate"))[1])
-
-
-async def get_repo(call: Call) -> Reply:
-    """GET /v1/repo/{repo}."""
-    return reply(repos.get(call.store, call.user, *call.names("repo")))
-
-
-async def list_prompts(call: Call) -> Reply:
-    """GET …/prompts."""
-    return reply(prompts.names(call.store, call.user, *call.names("repo")))
-
-
-async def create_prompt(call: Call) -> Reply:
-    """POST …/prompts."""
-    (repo,) = call.names("repo")
-    body = await call.body("PromptCreate")
-    created, prompt = prompts.create(call.store, call.user, repo, body)
-    return reply(prompt, created=created)
-
-
-async def get_prompt(call: Call) -> Reply:
-    """GET …/prompts/{prompt}."""
-    return reply(prompts.get(call.store, call.user, *call.names("repo", "prompt")))
-
-
-async def put_prompt(call: Call) -> Reply:
-    """PUT …/prompts/{prompt}, deprecated."""
-    repo, name = call.names("repo", "prompt")
-    return reply(prompts.put(call.store, call.user, repo, name, await call.body("PromptSet")))
-
-
-async def put_prompts(call: Call) -> Reply:
-    """POST and PUT …/prompts/batch."""
-    (repo,) = call.names("repo")
-    return reply(prompts.put_all(call.store, call.user, repo, await call.body("PromptBatch")))
-
-
-async def list_targets(call: Call) -> Reply:
-    """GET …/targets."""
-    return reply(targets.names(call.store, call.user, *call.names("repo")))
-
-
-async def create_target(call: Call) -> Reply:
-    """POST …/targets."""
-    (repo,) = call.names("repo")
-    body = await call.body("TargetCreate")
-    created, target = targets.create(call.store, call.user, repo, body)
-    return reply(target, created=created)
-
-
-async def create_targets(call: Call) -> Reply:
-    """POST and PUT …/targets/batch."""
-    (repo,) = call.names("repo")
-    return reply(targets.create_all(call.store, call.user, repo, await call.body("TargetBatch")))
-
-
-async def get_target(call: Call) -> Reply:
-    """GET …/targets/{target}."""
-    return reply(targets.get(call.store, call.user, *call.names("repo", "target")))
-
-
-async def put_target(call: Call) -> Reply:
-    """PUT …/targets/{target}, deprecated."""
-    repo, name = call.names("repo", "target")
-    return reply(targets.put(call.store, call.user, repo, name, await call.body("TargetSet")))
-
-
-async def delete_target(call: Call) -> Reply:
-    """DELETE …/targets/{target}."""
-    deleted = targets.delete(call.store, call.user, *call.names("repo", "target"))
-    call.wake()
-    return reply(deleted)
-
-
-async def start_stage(stage: str, call: Call) -> Reply:
-    """POST …/stim and POST …/rollout."""
-    repo, target = call.names("repo", "target")
-    started = stages.start(call.store, call.user, repo, target, stage)
-    call.wake()
-    return Reply(started)
-
-
-async def stage_status(stage: str, call: Call) -> Reply:
-    """GET …/stim and GET …/rollout."""
-    repo, target = call.names("repo", "target")
-    return Reply(stages.status(call.store, call.user, repo, target, stage))
-
-
-async def stage_output(stage: str, call: Call) -> Reply:
-    """GET …/stim/output and GET …/rollout/output."""
-    offset, limit = call.numbers(**PAGE)
-    repo, target = call.names("repo", "target")
-    page = stages.page(call.store, call.user, repo, target, stage, offset=offset, limit=limit)
-    return Reply(page)
+def _output(stage: str) -> dict[str, Operation]:
+    """Return what can be done with ``…/stim/output`` or ``…/rollout/output``."""
+    name = stage.capitalize()
+    return {
+        "GET": Operation(
+            partial(do.stage_output, stage),
+            f"get{name}Output",
+            f"Read what a {stage} made",
+            {200: f"{name}Page"},
+            numbers=do.PAGE,
+        )
+    }
 
 
 _REPO = "/v1/repo/{repo}"
 _TARGET = f"{_REPO}/targets/{{target}}"
 
-TABLE: dict[str, Mapping[str, Handler]] = {
-    HEALTH: {"GET": health},
-    "/v1/repo": {"GET": list_repos, "POST": create_repo, "PUT": put_repo},
-    _REPO: {"GET": get_repo},
-    f"{_REPO}/prompts": {"GET": list_prompts, "POST": create_prompt},
-    f"{_REPO}/prompts/batch": {"POST": put_prompts, "PUT": put_prompts},
-    f"{_REPO}/prompts/{{prompt}}": {"GET": get_prompt, "PUT": put_prompt},
-    f"{_REPO}/targets": {"GET": list_targets, "POST": create_target},
-    f"{_REPO}/targets/batch": {"POST": create_targets, "PUT": create_targets},
-    _TARGET: {"GET": get_target, "PUT": put_target, "DELETE": delete_target},
-    f"{_TARGET}/stim": {
-        "GET": partial(stage_status, STIM),
-        "POST": partial(start_stage, STIM),
+TABLE: dict[str, dict[str, Operation]] = {
+    "/openapi.json": {
+        "GET": Operation(
+            _document, "getDocument", "Show this document", {200: "Document"}, open=True
+        ),
     },
-    f"{_TARGET}/rollout": {
-        "GET": partial(stage_status, ROLLOUT),
-        "POST": partial(start_stage, ROLLOUT),
+    "/v1/health": {
+        "GET": Operation(
+            do.health,
+            "getHealth",
+            "Say whether the service is in order",
+            {200: "Health"},
+            open=True,
+        ),
     },
-    f"{_TARGET}/stim/output": {"GET": partial(stage_output, STIM)},
-    f"{_TARGET}/rollout/output": {"GET": partial(stage_output, ROLLOUT)},
+    "/v1/repo": {
+        "GET": Operation(
+            do.list_repos,
+            "listRepos",
+            "List repositories",
+            {200: "RepoList"},
+            numbers=do.REPO_PAGE,
+            flags={do.METADATA: "Answer with base models, in pages."},
+        ),
+        "POST": Operation(
+            do.create_repo,
+            "createRepo",
+            "Create a repository, or find it as wanted",
+            {200: "Repo", 201: "Repo"},
+            refusals=(409,),
+            body="RepoCreate",
+        ),
+        "PUT": Operation(
+            do.put_repo,
+            "setRepo",
+            "Create a repository, or find it as wanted",
+            {200: "Repo"},
+            refusals=(409,),
+            body="RepoCreate",
+            deprecated=True,
+        ),
+    },
+    _REPO: {"GET": Operation(do.get_repo, "getRepo", "Show a repository", {200: "Repo"})},
+    f"{_REPO}/prompts": {
+        "GET": Operation(do.list_prompts, "listPrompts", "List prompts", {200: "PromptNames"}),
+        "POST": Operation(
+            do.create_prompt,
+            "createPrompt",
+            "Create a prompt, or find it as wanted",
+            {200: "Prompt", 201: "Prompt"},
+            refusals=(409,),
+            body="PromptCreate",
+        ),
+    },
+    f"{_REPO}/prompts/batch": {
+        "POST": Operation(
+            do.put_prompts,
+            "createPrompts",
+            "Create or replace prompts",
+            {200: "BatchResult"},
+            body="PromptBatch",
+        ),
+        "PUT": Operation(
+            do.put_prompts,
+            "setPrompts",
+            "Create or replace prompts",
+            {200: "BatchResult"},
+            body="PromptBatch",
+            deprecated=True,
+        ),
+    },
+    f"{_REPO}/prompts/{{prompt}}": {
+        "GET": Operation(do.get_prompt, "getPrompt", "Show a prompt", {200: "Prompt"}),
+        "PUT": Operation(
+            do.put_prompt,
+            "setPrompt",
+            "Create or replace a prompt",
+            {200: "Prompt"},
+            body="PromptSet",
+            deprecated=True,
+        ),
+    },
+    f"{_REPO}/targets": {
+        "GET": Operation(do.list_targets, "listTargets", "List targets", {200: "TargetNames"}),
+        "POST": Operation(
+            do.create_target,
+            "createTarget",
+            "Create a target, or find it as wanted",
+            {200: "Target", 201: "Target"},
+            refusals=(409,),
+            body="TargetCreate",
+        ),
+    },
+    f"{_REPO}/targets/batch": {
+        "POST": Operation(
+            do.create_targets,
+            "createTargets",
+            "Create targets, in order",
+            {200: "BatchResult"},
+            refusals=(409,),
+            body="TargetBatch",
+        ),
+        "PUT": Operation(
+            do.create_targets,
+            "setTargets",
+            "Create targets, in order",
+            {200: "BatchResult"},
+            refusals=(409,),
+            body="TargetBatch",
+            deprecated=True,
+        ),
+    },
+    _TARGET: {
+        "GET": Operation(do.get_target, "getTarget", "Show a target", {200: "Target"}),
+        "PUT": Operation(
+            do.put_target,
+            "setTarget",
+            "Create a target, or find it as wanted",
+            {200: "Target"},
+            refusals=(409,),
+            body="TargetSet",
+            deprecated=True,
+        ),
+        "DELETE": Operation(
+            do.delete_target,
+            "deleteTarget",
+            "Delete a target with its jobs and outputs",
+            {200: "Deleted"},
+        ),
+    },
+    f"{_TARGET}/stim": _stage(STIM),
+    f"{_TARGET}/rollout": _stage(ROLLOUT),
+    f"{_TARGET}/stim/output": _output(STIM),
+    f"{_TARGET}/rollout/output": _output(ROLLOUT),
 }
 """Every path and its methods; the first path that fits counts."""
+
+OPEN_PATHS = frozenset(
+    path for path, methods in TABLE.items() if all(each.open for each in methods.values())
+)
+"""The paths that need no key."""

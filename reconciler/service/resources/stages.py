@@ -21,17 +21,21 @@ if TYPE_CHECKING:
     from reconciler.service.state.store import Job, Repo, StageRow, Store
 
 NOT_STARTED = "not_started"
+_FIXED = {"hardcoded", "from_dataset"}
+"""Generators that ask no model, and so need no template."""
 
 
 def start(store: Store, user: str, repo: str, target: str, stage: str) -> str:
     """Start a stage unless it runs or is complete, and return its status as JSON.
 
-    After a failure this is a new attempt. Raises a 404, and a 400 when the target is not ready.
+    After a failure this is a new attempt; one at a rollout keeps the trajectories that are there if
+    they would be made from the same prompts and stimuli. Raises a 404, and a 400 when the target is
+    not ready.
     """
     with store.writing():
         row = _find(store, user, repo, target, stage)
         if row.job is None or row.job.status == FAILED:
-            _add_job(store, user, repo, target, stage)
+            _add_job(store, user, repo, target, stage, failed=row.job)
             row = _find(store, user, repo, target, stage)
     return _status(row, stage)
 
@@ -85,7 +89,9 @@ def _progress(job: Job | None, stage: str) -> dict[str, object]:
     return fields
 
 
-def _add_job(store: Store, user: str, repo: str, target: str, stage: str) -> None:
+def _add_job(
+    store: Store, user: str, repo: str, target: str, stage: str, *, failed: Job | None
+) -> None:
     found = store.repo(user, repo)
     row = store.target(found.id, target) if found else None
     if found is None or row is None:
@@ -97,9 +103,12 @@ def _add_job(store: Store, user: str, repo: str, target: str, stage: str) -> Non
     stim = _complete_stim(store.stage(user, repo, target, STIM))
     if not config.get("model_name"):
         raise bad_request("model_name must be configured in target")
-    inputs = {"stim": stim.id, **_prompts(store, found, config)}
+    inputs = dumps({"stim": stim.id, **_prompts(store, found, config)})
     total = stim.lines * config["num_traj_per_stimulus"]
-    store.add_job(row.id, stage, dumps(inputs), total)
+    if failed is not None and store.work(failed.id).inputs == inputs:
+        store.continue_job(failed.id)
+    else:
+        store.add_job(row.id, stage, inputs, total)
 
 
 def _complete_stim(row: StageRow | None) -> Job:
@@ -141,7 +150,7 @@ def _templates(store: Store, repo: Repo, generators: Sequence[Config]) -> dict[s
     wanted = {
         each["template_path"]
         for each in generators
-        if each["type"] == "custom" and "template_path" in each and "template_content" not in each
+        if each["type"] not in _FIXED and "template_path" in each and "template_content" not in each
     }
     found = _brought(store, repo) if wanted else {}
     absent = sorted(wanted - found.keys())

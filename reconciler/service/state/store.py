@@ -75,9 +75,14 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What it takes to run a job: its target's config and the inputs noted when it was made."""
+    """What it takes to run a job: its target's config and the inputs noted when it was made.
+
+    ``target`` is called ``REPO/NAME``.
+    """
 
     stage: str
+    target: str
+    total: int | None
     lines: int
     inputs: str
     config: str
@@ -209,8 +214,9 @@ class Store:
     def work(self, job: int) -> Work:
         """Return what it takes to run a job; raises JobGoneError."""
         query = (
-            "SELECT jobs.stage, lines, inputs, config"
-            " FROM jobs JOIN targets ON targets.id = jobs.target WHERE jobs.id = ?"
+            "SELECT j.stage, r.name || '/' || t.name, j.total, j.lines, j.inputs, t.config"
+            " FROM jobs j JOIN targets t ON t.id = j.target JOIN repos r ON r.id = t.repo"
+            " WHERE j.id = ?"
         )
         row = self._db.execute(query, (job,)).fetchone()
         if row is None:
@@ -224,6 +230,17 @@ class Store:
             "INSERT INTO jobs (target, stage, status, total, inputs) VALUES (?, ?, ?, ?, ?)",
             (target, stage, RUNNING, total, inputs),
         )
+
+    def continue_job(self, job: int) -> None:
+        """Add an attempt in place of a failed one, and let it begin with the rows of that."""
+        new = self._db.execute(
+            "INSERT INTO jobs (target, stage, status, total, lines, done, inputs)"
+            " SELECT target, stage || '+', ?, total, lines, done, inputs FROM jobs WHERE id = ?",
+            (RUNNING, job),
+        ).lastrowid
+        self._db.execute("UPDATE rows SET job = ? WHERE job = ?", (new, job))
+        self._db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+        self._db.execute("UPDATE jobs SET stage = rtrim(stage, '+') WHERE id = ?", (new,))
 
     def set_total(self, job: int, total: int) -> None:
         """Note how many rows a job will have."""
@@ -249,6 +266,11 @@ class Store:
         """Return at most ``limit`` records with ``start <= n < stop``, in order."""
         query = "SELECT record FROM rows WHERE job = ? AND n >= ? AND n < ? ORDER BY n LIMIT ?"
         return [record for (record,) in self._db.execute(query, (job, start, stop, limit))]
+
+    def job_counts(self) -> dict[tuple[str, str], int]:
+        """Return how many stages there are of each kind and status, those of all users."""
+        query = "SELECT stage, status, count(*) FROM jobs GROUP BY stage, status"
+        return {(stage, status): number for stage, status, number in self._db.execute(query)}
 
     def numbers(self, job: int, start: int) -> Sequence[int]:
         """Return the numbers ``n >= start`` of the rows that exist, in order."""

@@ -6,14 +6,16 @@ anything, so that a mistake there costs nothing. Never stores what it makes.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
+from hashlib import blake2b
+from heapq import nsmallest
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from reconciler.service.work.model import QuestionsRequest
+from reconciler.service.work.model import ModelError, QuestionsRequest, question_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from reconciler.service.work.model import Model, Prompt
 
@@ -68,7 +70,7 @@ class Context:
 
 
 def sources(
-    generators: Sequence[Mapping[str, Any]], dataset: Callable[[str], list[str]]
+    generators: Sequence[Mapping[str, Any]], dataset: Callable[[str], Iterable[str]]
 ) -> list[Source]:
     """Return a source for each generator; raises SourceError, also when there is nothing to ask."""
     found = [_source(position, each, dataset) for position, each in enumerate(generators)]
@@ -82,18 +84,22 @@ async def stimuli(
 ) -> AsyncGenerator[tuple[Source, str]]:
     """Yield the questions that follow after those ``done``, each with its source.
 
-    Raises SourceError when a model has no new questions left, and ModelError.
+    A model's questions repeat neither each other nor what other generators are known to ask. Raises
+    SourceError when a model has no new questions left or fails, and ClosedError.
     """
+    _check_templates(found, context)
+    fixed = (question for source in found for question in source.questions or ())
+    known = {question_key(question): question for question in chain(fixed, done)}
     start = 0
     for source in found:
-        have = done[start : start + source.count]
+        have = len(done[start : start + source.count])
         start += source.count
-        async for question in _rest(source, have, context, model):
+        async for question in _rest(source, have, known, context, model):
             yield source, question
 
 
 def _source(
-    position: int, settings: Mapping[str, Any], dataset: Callable[[str], list[str]]
+    position: int, settings: Mapping[str, Any], dataset: Callable[[str], Iterable[str]]
 ) -> Source:
     match settings["type"]:
         case "hardcoded":
@@ -106,64 +112,105 @@ def _source(
 
 
 def _dataset(
-    position: int, settings: Mapping[str, Any], dataset: Callable[[str], list[str]]
-) -> list[str]:
+    position: int, settings: Mapping[str, Any], dataset: Callable[[str], Iterable[str]]
+) -> Iterable[str]:
     name = settings.get("dataset")
     if not name:
         raise SourceError(f"{_label(position, settings)} names no dataset")
     return dataset(name)
 
 
-def _sampled(questions: list[str], settings: Mapping[str, Any]) -> list[str]:
-    """Return ``numq`` of the questions in their order, chosen by ``seed``; all without ``numq``."""
+def _sampled(questions: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return ``numq`` of the questions in their order, chosen by ``seed``; all without ``numq``.
+
+    The choice is the same on every machine, and a larger ``numq`` only adds to it.
+    """
     numq = settings.get("numq")
-    if numq is None or numq >= len(questions):
-        return questions
-    chosen = random.Random(settings.get("seed") or 0).sample(range(len(questions)), numq)  # noqa: S311
-    return [questions[index] for index in sorted(chosen)]
+    if numq is None:
+        return list(questions)
+    seed = settings.get("seed") or 0
+    chosen = nsmallest(numq, enumerate(questions), key=lambda each: _rank(seed, each[0]))
+    return [question for _, question in sorted(chosen)]
+
+
+def _rank(seed: int, index: int) -> bytes:
+    return blake2b(f"{seed}/{index}".encode(), digest_size=8).digest()
 
 
 def _label(position: int, settings: Mapping[str, Any]) -> str:
     return f"generators[{position}] ({settings['type']})"
 
 
+def _check_templates(found: Sequence[Source], context: Context) -> None:
+    for source in found:
+        if source.settings["type"] == "custom" and not context.template_of(source.settings):
+            raise SourceError(f"{source.label} has no template: give it template_content")
+
+
 async def _rest(
-    source: Source, have: Sequence[str], context: Context, model: Model
+    source: Source, have: int, known: dict[str, str], context: Context, model: Model
 ) -> AsyncGenerator[str]:
     if source.questions is None:
-        async for question in _written(source, have, context, model):
+        async for question in _written(source, have, known, context, model):
             yield question
         return
-    for question in source.questions[len(have) :]:
+    for question in source.questions[have:]:
         yield question
 
 
 async def _written(
-    source: Source, have: Sequence[str], context: Context, model: Model
+    source: Source, have: int, known: dict[str, str], context: Context, model: Model
 ) -> AsyncGenerator[str]:
-    known = dict.fromkeys(have)
-    fruitless = 0
-    while len(known) < source.count:
-        written = await model.questions(_request(source, list(known), context))
-        new = [question for question in dict.fromkeys(written) if question not in known]
-        fruitless = 0 if new else fruitless + 1
+    """Ask until there are enough questions, or several answers in a row held nothing new."""
+    asked = fruitless = 0
+    while have < source.count:
         if fruitless == _FRUITLESS_CALLS:
-            raise SourceError(f"{source.label} has no new questions after {len(known)}")
-        for question in new[: source.count - len(known)]:
-            known[question] = None
+            raise SourceError(
+                f"{source.label} got {have} of {source.count} questions:"
+                f" the last {fruitless} answers held nothing new"
+            )
+        written = await _asked(source, source.count - have, known, asked, context, model)
+        new = _new(written, known)[: source.count - have]
+        asked, fruitless = asked + 1, 0 if new else fruitless + 1
+        for question in new:
+            known[question_key(question)] = question
+            have += 1
             yield question
 
 
-def _request(source: Source, known: Sequence[str], context: Context) -> QuestionsRequest:
+def _new(written: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    by_key: dict[str, str] = {}
+    for question in written:
+        by_key.setdefault(question_key(question), question)
+    return [question for key, question in by_key.items() if key not in known]
+
+
+async def _asked(
+    source: Source,
+    wanted: int,
+    known: dict[str, str],
+    asked: int,
+    context: Context,
+    model: Model,
+) -> Sequence[str]:
     settings = source.settings
-    return QuestionsRequest(
+    request = QuestionsRequest(
         kind=settings["type"],
         model=settings.get("model") or context.model_name,
         prompt=context.teacher,
-        wanted=source.count - len(known),
+        wanted=wanted,
         known=known,
-        seed=f"{source.position}/{settings.get('seed')}",
+        position=source.position,
+        seed=settings.get("seed"),
+        asked=asked,
         template=context.template_of(settings),
-        temperature=settings.get("temperature", 1.0),
+        temperature=settings.get("temperature"),
         max_tokens=settings.get("max_tokens"),
     )
+    try:
+        return await model.questions(request)
+    except ModelError as error:
+        have = source.count - wanted
+        raise SourceError(
+            f"{source.label} got {have} of {source.count} questions: {error}"
+        ) from error

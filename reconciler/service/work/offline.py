@@ -6,14 +6,15 @@ and its name says so. Good for trying things out, rehearsals and tests; never fo
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
-from reconciler.service.work.model import Answer
+from reconciler.service.work.model import Answer, question_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,17 +95,23 @@ class OfflineModel:
         """Return the model's name, marked as answered offline."""
         return f"offline/{model}"
 
+    async def is_available(self) -> bool:
+        """Say yes."""
+        return True
+
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
         """Return up to MOST_AT_ONCE new questions; the n-th of a request is always the same."""
         topics = _words(request.prompt.text, _TOPICS) or _SPARE_TOPICS
-        number = len(request.known)
-        wanted = min(request.wanted, MOST_AT_ONCE)
-        asked = (request.kind, request.model, request.seed, request.template or "")
+        seed = f"{request.position}/{request.seed}"
+        asked = (request.kind, request.model, seed, request.template or "")
         first = _seed(*asked, _fingerprint(request.prompt.text))
-        return [_question(topics, first, number + step) for step in range(wanted)]
+        coming = (_question(topics, first, number) for number in count(len(request.known)))
+        new = (question for question in coming if question_key(question) not in request.known)
+        return list(islice(new, min(request.wanted, MOST_AT_ONCE)))
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """Return a few sentences; at temperature 0 every sample is the same."""
+        await asyncio.sleep(0)  # nobody else would get a turn while thousands are made
         sample = str(request.sample) if request.temperature > 0 else ""
         seed = _seed(request.model, _fingerprint(request.prompt.text), request.question, sample)
         known = _words(request.question, _KEYWORDS) + _words(request.prompt.text, _TOPICS)

@@ -9,21 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from reconciler.service.resources.config import ROLLOUT, STIM
 from reconciler.service.wire import dumps
 from reconciler.service.work import datasets
+from reconciler.service.work.fate import Undisturbed
 from reconciler.service.work.generators import Context, sources, stimuli
-from reconciler.service.work.model import AnswerRequest, Prompt, prompt_of
+from reconciler.service.work.meter import NoMeter
+from reconciler.service.work.model import AnswerRequest, ClosedError, ModelError, Prompt, prompt_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from reconciler.service.resources.config import Config
     from reconciler.service.state.store import Store, Work
+    from reconciler.service.work.fate import Fates
+    from reconciler.service.work.meter import Meter
     from reconciler.service.work.model import Model
     from reconciler.service.work.sink import Sink
 
@@ -35,12 +40,19 @@ _CHUNK = 200
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What jobs work with; ``pace`` is the time in seconds that every row takes at least."""
+    """What jobs work with.
+
+    ``pace`` is the time in seconds that every row takes at least; ``grace`` how long answers under
+    way are waited for when the service stops.
+    """
 
     store: Store
     model: Model
-    datasets: Path | None
-    pace: float
+    datasets: Path | None = None
+    pace: float = 0.0
+    grace: float = 0.0
+    meter: Meter = field(default_factory=NoMeter)
+    fates: Fates = field(default_factory=Undisturbed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +63,67 @@ class _Trajectory:
 
 
 async def make_stim(shop: Workshop, job: int, work: Work, sink: Sink) -> None:
-    """Make the stimuli that are missing, one after the other; raises SourceError, ModelError."""
+    """Make the stimuli that are missing, one after the other.
+
+    Raises SourceError, ModelError, ClosedError.
+    """
     config, inputs = json.loads(work.config), json.loads(work.inputs)
     dataset = partial(datasets.read, shop.datasets)
     found = await asyncio.to_thread(sources, config["generators"], dataset)
-    shop.store.set_total(job, sum(source.count for source in found))
+    total = sum(source.count for source in found)
+    shop.store.set_total(job, total)
     records = shop.store.records(job, 0, sink.lines, sink.lines)
     done = [json.loads(record)["question"] for record in records]
     context = Context(_prompt(inputs["teacher"]), config.get("model_name", ""), inputs["templates"])
     student = _prompt(inputs["student"])
+    fate = shop.fates.of(job, STIM, work.target)
     async with aclosing(stimuli(found, context, shop.model, done)) as coming:
         n = sink.lines
         async for source, question in coming:
             await asyncio.sleep(shop.pace)
+            if not await fate.before(n, total):
+                return
             override = _conditioned(student, question) if source.conditioned else None
             sink.add(n, _stimulus(n, question, override))
             n += 1
 
 
-async def make_rollout(shop: Workshop, work: Work, sink: Sink) -> None:
-    """Make the trajectories that are missing, several at once; raises ModelError."""
+async def make_rollout(shop: Workshop, job: int, work: Work, sink: Sink) -> None:
+    """Make the trajectories that are missing, several at once; raises ModelError, ClosedError."""
     config, inputs = json.loads(work.config), json.loads(work.inputs)
-    coming = _missing(shop.store, inputs["stim"], config["num_traj_per_stimulus"], sink)
+    samples = config["num_traj_per_stimulus"]
+    coming = _missing(shop.store, inputs["stim"], samples, sink)
     teacher, student = _prompt(inputs["teacher"]), _prompt(inputs["student"])
+    fate = shop.fates.of(job, ROLLOUT, work.target)
+    unmade: list[_Trajectory] = []
+
+    async def make(trajectory: _Trajectory) -> None:
+        prompt = student if _is_conditioned(trajectory.stimulus) else teacher
+        try:
+            record = await _answered(shop.model, config, prompt, trajectory)
+        except ClosedError:
+            unmade.append(trajectory)
+        else:
+            sink.add(trajectory.n, record)
 
     async def worker() -> None:
         for trajectory in coming:
-            await asyncio.sleep(shop.pace)
-            prompt = student if _is_conditioned(trajectory.stimulus) else teacher
-            sink.add(trajectory.n, await _answered(shop.model, config, prompt, trajectory))
+            if shop.pace:
+                await asyncio.sleep(shop.pace)
+            if unmade or not await fate.before(trajectory.n, work.total or 0):
+                return
+            await make(trajectory)
 
+    await _together(worker, min(config["max_concurrency"], MOST_AT_ONCE))
+    if unmade:
+        raise ClosedError
+
+
+async def _together(worker: Callable[[], Coroutine[Any, Any, None]], number: int) -> None:
+    """Run several workers at once; raises what the first of them raises that fails."""
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(config["max_concurrency"], MOST_AT_ONCE)):
+            for _ in range(number):
                 group.create_task(worker())
     except ExceptionGroup as several:
         raise several.exceptions[0] from None
@@ -91,7 +131,7 @@ async def make_rollout(shop: Workshop, work: Work, sink: Sink) -> None:
 
 def _missing(store: Store, stim: int, samples: int, sink: Sink) -> Iterator[_Trajectory]:
     """Yield the trajectories without a row, in order, reading the stimuli as they are needed."""
-    first, present = sink.lines, sink.ahead
+    first, present = sink.lines, frozenset(sink.ahead)
     start = first // samples
     while records := store.records(stim, start, start + _CHUNK, _CHUNK):
         start += _CHUNK
@@ -113,18 +153,21 @@ async def _answered(model: Model, config: Config, prompt: Prompt, trajectory: _T
         max_tokens=config.get("max_tokens"),
         extra_kwargs=config.get("extra_kwargs", {}),
     )
-    answer = await model.answer(request)
-    return dumps(
-        {
-            "stimulus_id": trajectory.stimulus["stimulus_id"],
-            "trajectory_id": trajectory.sample,
-            "stimulus": question,
-            "response": answer.text,
-            "model": model.name(request.model),
-            "temperature": request.temperature,
-            "tokens": answer.tokens,
-        }
-    )
+    try:
+        answer = await model.answer(request)
+    except ModelError as error:
+        place = f"stimulus {trajectory.stimulus['stimulus_id']}, trajectory {trajectory.sample}"
+        raise ModelError(f"{place}: {error}") from error
+    record = {
+        "stimulus_id": trajectory.stimulus["stimulus_id"],
+        "trajectory_id": trajectory.sample,
+        "stimulus": question,
+        "response": answer.text,
+        "model": model.name(request.model),
+        "temperature": request.temperature,
+        "tokens": answer.tokens,
+    }
+    return dumps({**record, **answer.details})
 
 
 def _stimulus(n: int, question: str, override: str | None) -> str:

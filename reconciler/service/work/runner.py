@@ -11,13 +11,14 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.service.resources.config import STIM
 from reconciler.service.state.store import COMPLETE, FAILED, JobGoneError
 from reconciler.service.work.generators import SourceError
-from reconciler.service.work.model import ModelError
+from reconciler.service.work.model import ClosedError, Gate, ModelError
 from reconciler.service.work.production import make_rollout, make_stim
 from reconciler.service.work.sink import Sink
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from reconciler.service.state.datadir import FileLock
+    from reconciler.service.state.store import Work
     from reconciler.service.work.production import Workshop
 
 TAKEOVER_SECONDS = 0.25
@@ -41,7 +43,8 @@ class Runner:
     """Starts jobs as they appear in the store and stops those that disappear from it."""
 
     def __init__(self, shop: Workshop, lock: FileLock) -> None:
-        self._shop = shop
+        self._gate = Gate(shop.model)
+        self._shop = replace(shop, model=self._gate)
         self._lock = lock
         self._woken = asyncio.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -52,15 +55,22 @@ class Runner:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run jobs for the duration; what is unfinished afterwards is left for the next runner."""
+        """Run jobs for the duration; what is unfinished afterwards is left for the next runner.
+
+        Answers under way at the end are waited for, as long as the workshop grants.
+        """
         watching = asyncio.create_task(self._watch())
         try:
             yield
         finally:
-            tasks = [watching, *self._tasks.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            watching.cancel()
+            self._gate.close()
+            jobs = list(self._tasks.values())
+            if jobs and self._shop.grace:
+                await asyncio.wait(jobs, timeout=self._shop.grace)
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(watching, *jobs, return_exceptions=True)
             self._lock.close()
 
     async def _watch(self) -> None:
@@ -92,34 +102,37 @@ class Runner:
 
     async def _run(self, job: int) -> None:
         try:
-            error = await self._outcome(job)
-            self._shop.store.finish(job, FAILED if error else COMPLETE, error)
-        except JobGoneError:
+            work = self._shop.store.work(job)
+            error = await self._outcome(job, work)
+            status = FAILED if error else COMPLETE
+            self._shop.store.finish(job, status, error)
+            self._shop.meter.job_ended(work.stage, status)
+        except (JobGoneError, ClosedError):
             return
         except sqlite3.Error:
             log.exception("job %d is interrupted and will be resumed", job)
             await asyncio.sleep(SETBACK_SECONDS)
 
-    async def _outcome(self, job: int) -> str | None:
+    async def _outcome(self, job: int, work: Work) -> str | None:
         """Make the missing rows; return what a person should read when that cannot be done."""
         try:
-            await self._make_rows(job)
+            await self._make_rows(job, work)
         except (SourceError, ModelError) as error:
             return str(error)
-        except (JobGoneError, sqlite3.Error):
+        except (JobGoneError, ClosedError, sqlite3.Error):
             raise
         except Exception:
             log.exception("job %d broke down", job)
             return "Internal error: see the log of the service"
         return None
 
-    async def _make_rows(self, job: int) -> None:
-        work = self._shop.store.work(job)
-        sink = Sink(self._shop.store, job, work.lines)
+    async def _make_rows(self, job: int, work: Work) -> None:
+        on_rows = partial(self._shop.meter.rows, work.stage)
+        sink = Sink(self._shop.store, job, work.lines, on_rows)
         try:
             if work.stage == STIM:
                 await make_stim(self._shop, job, work, sink)
             else:
-                await make_rollout(self._shop, work, sink)
+                await make_rollout(self._shop, job, work, sink)
         finally:
             sink.flush()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from reconciler.service.state.store import JobGoneError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from reconciler.service.state.store import Store
 
 DELAY = 0.005
@@ -20,13 +22,19 @@ DELAY = 0.005
 
 
 class Sink:
-    """The rows of one job: ``lines`` can be read, those ``ahead`` wait for a gap to close."""
+    """The rows of one job: ``lines`` can be read, those ``ahead`` wait for a gap to close.
 
-    def __init__(self, store: Store, job: int, lines: int) -> None:
+    ``on_rows`` is told how many rows were committed.
+    """
+
+    def __init__(
+        self, store: Store, job: int, lines: int, on_rows: Callable[[int], object] = lambda _: None
+    ) -> None:
         self.lines = lines
-        self.ahead = frozenset(store.numbers(job, lines))
+        self.ahead = set(store.numbers(job, lines))
         self._store = store
         self._job = job
+        self._on_rows = on_rows
         self._rows: list[tuple[int, str]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
@@ -55,18 +63,17 @@ class Sink:
 
     def _commit(self) -> None:
         rows, self._rows = self._rows, []
-        lines, ahead = _settle(self.lines, self.ahead.union(n for n, _ in rows))
+        self._settle(n for n, _ in rows)
         try:
-            self._store.add_rows(self._job, rows, lines, lines + len(ahead))
+            self._store.add_rows(self._job, rows, self.lines, self.lines + len(self.ahead))
         except (JobGoneError, sqlite3.Error) as error:
             self._failure = error
         else:
-            self.lines, self.ahead = lines, ahead
+            self._on_rows(len(rows))
 
-
-def _settle(lines: int, ahead: frozenset[int]) -> tuple[int, frozenset[int]]:
-    """Return where the gapless part ends once ``ahead`` is there, and what lies beyond it."""
-    end = lines
-    while end in ahead:
-        end += 1
-    return end, frozenset(n for n in ahead if n >= end)
+    def _settle(self, numbers: Iterable[int]) -> None:
+        """Count rows as present, and move the end of the gapless part as far as they allow."""
+        self.ahead.update(numbers)
+        while self.lines in self.ahead:
+            self.ahead.remove(self.lines)
+            self.lines += 1

@@ -1,0 +1,1 @@
+"""What an operator sees of a running service: an access log and metrics."""

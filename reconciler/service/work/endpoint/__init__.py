@@ -1,0 +1,1 @@
+"""The models behind an OpenAI-compatible endpoint: ``--model-url``."""
