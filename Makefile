@@ -32,6 +32,7 @@ tests: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev ## Measure, as ratios within one run
 	$(BIN)/python benchmarks/apply.py
+	$(BIN)/python benchmarks/serve.py
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

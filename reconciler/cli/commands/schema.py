@@ -10,7 +10,7 @@ from reconciler.cli import output
 @click.command("schema")
 @click.argument("name", default="manifest")
 def command(name: str) -> int:
-    """Print a JSON Schema: manifest (the default), lockfile, plan, event or api.
+    """Print a JSON Schema: manifest (the default), lockfile, plan, event, api or rehearsal.
 
     A name may carry its version: manifest.v1.
     """

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from reconciler.service.work.meter import Kind, Meter, Outcome
 
+MOST_AT_ONCE = 500
+"""Calls under way at once, of all jobs together: every one is a connection, and these are few."""
+
 _CONNECT_SECONDS = 10.0
 _PROBE_SECONDS = 2.0
 _PROBE_FRESH_SECONDS = 5.0
@@ -88,6 +91,7 @@ class Chat:
         self._held_until = 0.0
         self._probed: tuple[float, bool] | None = None
         self._probing = asyncio.Lock()
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._usual = _limit(self._patience.timeout)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
@@ -140,6 +144,7 @@ class Chat:
         found = await self._ask(call)
         outcome: Outcome = "ok" if isinstance(found, Completion) else found.outcome
         self._meter.model_request(kind, outcome, time.monotonic() - began)
+        self._meter.model_up(outcome != "connection")
         if isinstance(found, Completion):
             self._meter.model_tokens(found.prompt_tokens or 0, found.tokens or 0)
         return found
@@ -147,14 +152,17 @@ class Chat:
     async def _ask(self, call: Call) -> Completion | _Trouble:
         limit = self._usual if call.timeout is None else _limit(call.timeout)
         try:
-            async with self._http.post(
-                self._completions,
-                data=dumps(call.body).encode(),
-                headers=call.headers or None,
-                params=call.query or None,
-                timeout=limit,
-                allow_redirects=False,
-            ) as answer:
+            async with (
+                self._places,
+                self._http.post(
+                    self._completions,
+                    data=dumps(call.body).encode(),
+                    headers=call.headers or None,
+                    params=call.query or None,
+                    timeout=limit,
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 return self._judge(answer, await answer.read())
         except TimeoutError:
             return _Trouble("timeout", f"gave no answer within {limit.total:g} s")
@@ -208,10 +216,8 @@ def _retry_after(value: str | None) -> float | None:
     """Return the seconds that ``Retry-After`` names, in either of its forms."""
     if value is None:
         return None
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
+    if value.strip().isdecimal():
+        return float(value)
     try:
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
     except (ValueError, TypeError, OverflowError):

@@ -6,7 +6,7 @@ to the same stub in the same run and do nothing with the answers.
 
 Pages: a job with a million rows; the time of a page at the end over that of one at the beginning.
 
-    python benchmarks/service.py [--trajectories 10000] [--concurrency 50] [--rows 1000000]
+    python benchmarks/serve.py [--trajectories 10000] [--concurrency 50] [--rows 1000000]
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _wait(api: httpx.Client, stage: str) -> None:
 
 
 async def _by_sockets(port: int, length: int, number: int, concurrency: int) -> float:
-    """Return the seconds of requests of which only the number of bytes in the answer is looked at."""
+    """Return the seconds of requests whose answers are read by their length alone."""
     left = iter(range(number))
 
     async def worker() -> None:
