@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from reconciler.service.api.auth import Keys
-    from reconciler.service.api.routes import Handler
+    from reconciler.service.api.operation import Handler
     from reconciler.service.state.store import Store
 
 _ELSEWHERE = {"bakes", "recipe", "tree"}

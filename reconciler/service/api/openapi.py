@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.service.api.calls import Bounds
-    from reconciler.service.api.routes import Operation
+    from reconciler.service.api.operation import Operation
 
     Table = Mapping[str, Mapping[str, Operation]]
     Json = dict[str, Any]

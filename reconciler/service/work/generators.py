@@ -164,14 +164,15 @@ async def _written(
     """Ask until there are enough questions, or several answers in a row held nothing new."""
     asked = fruitless = 0
     while have < source.count:
-        if fruitless == _FRUITLESS_CALLS:
-            raise SourceError(
-                f"{source.label} got {have} of {source.count} questions:"
-                f" the last {fruitless} answers held nothing new"
-            )
         written = await _asked(source, source.count - have, known, asked, context, model)
         new = _new(written, known)[: source.count - have]
         asked, fruitless = asked + 1, 0 if new else fruitless + 1
+        if fruitless == _FRUITLESS_CALLS:
+            found = "nothing new" if written else "no list of questions"
+            raise SourceError(
+                f"{source.label} got {have} of {source.count} questions:"
+                f" the last {fruitless} answers held {found}"
+            )
         for question in new:
             known[question_key(question)] = question
             have += 1
