@@ -168,6 +168,28 @@ def planning(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def locking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option about the run lock to a command, which then takes it as one ``Patience``."""
+
+    @functools.wraps(command)
+    def with_patience(*args: Any, **options: Any) -> Any:
+        from reconciler.cli.output import note
+        from reconciler.lockfile import Patience
+        from reconciler.render.style import safe
+
+        common, seconds = options["common"], options.pop("lock_timeout")
+        patience = Patience(seconds or 0.0, lambda text: note(common, safe(text)))
+        return command(*args, patience=patience, **options)
+
+    decorated: Callable[..., Any] = click.option(
+        "--lock-timeout",
+        callback=duration,
+        metavar="DURATION",
+        help="Wait so long for another run to end; without it, fail at once.",
+    )(with_patience)
+    return decorated
+
+
 _PLANNING = (
     click.option(
         "--parallelism",

@@ -3,12 +3,13 @@
 Writes are atomic: whoever reads the file sees a whole, valid one at any time.
 """
 
-from reconciler.lockfile.runlock import hold, state_directory
+from reconciler.lockfile.runlock import Patience, hold, state_directory
 from reconciler.lockfile.store import Store, replace_file
 from reconciler.lockfile.text import ConflictMarkersError, parse, render
 
 __all__ = [
     "ConflictMarkersError",
+    "Patience",
     "Store",
     "hold",
     "parse",

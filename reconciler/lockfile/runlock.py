@@ -6,17 +6,20 @@ import fcntl
 import json
 import os
 import socket
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from reconciler.core.errors import LockHeldError, ReconcilerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _STATE = ".reconciler"
+_LOOK_SECONDS = 0.2
 
 
 def state_directory(root: Path) -> Path:
@@ -32,21 +35,49 @@ def state_directory(root: Path) -> Path:
     return directory
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds to wait for a lock that another run holds, and whom to tell who that is."""
+
+    seconds: float = 0.0
+    tell: Callable[[str], object] = lambda _: None
+
+
 @contextmanager
-def hold(root: Path) -> Iterator[None]:
+def hold(root: Path, patience: Patience | None = None) -> Iterator[None]:
     """Hold the run lock of a directory; raises LockHeldError, naming the holder."""
     path = state_directory(root) / "run.lock"
     with _opened(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise _held(file.read()) from None
+        _acquire(file, patience or Patience())
         file.truncate(0)
         file.write(json.dumps(_owner()))
         file.flush()
         yield
         file.truncate(0)
+
+
+def _acquire(file: TextIO, patience: Patience) -> None:
+    deadline = time.monotonic() + patience.seconds
+    told = False
+    while not _is_taken(file):
+        if time.monotonic() >= deadline:
+            raise LockHeldError(
+                f"another run holds the lock ({_holder(file)})",
+                hint="Wait for it to end, or say --lock-timeout; the lock goes away with its "
+                "process.",
+            )
+        if not told:
+            patience.tell(f"Waiting for another run to end ({_holder(file)}).")
+            told = True
+        time.sleep(min(_LOOK_SECONDS, patience.seconds))
+
+
+def _is_taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _opened(path: Path) -> TextIO:
@@ -61,13 +92,10 @@ def _owner() -> dict[str, object]:
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
-def _held(owner: str) -> LockHeldError:
+def _holder(file: TextIO) -> str:
+    file.seek(0)
     try:
-        known = json.loads(owner)
-        who = f"process {known['pid']} on {known['host']}, since {known['since']}"
+        known = json.load(file)
+        return f"process {known['pid']} on {known['host']}, since {known['since']}"
     except (ValueError, KeyError, TypeError):
-        who = "its owner left no name"
-    return LockHeldError(
-        f"another run holds the lock ({who})",
-        hint="Wait for it to end; the lock goes away with its process.",
-    )
+        return "its owner left no name"

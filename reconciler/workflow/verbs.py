@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
     from reconciler.core.model.plan import Plan
+    from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
     from reconciler.workflow.connection import Connection
     from reconciler.workflow.place import Place
@@ -99,14 +100,16 @@ def status(place: Place, desired: Desired, access: Access) -> Status:
     return Status(connection.name, report(desired, observed, found), found)
 
 
-def refresh(place: Place, desired: Desired, access: Access) -> bool:
+def refresh(
+    place: Place, desired: Desired, access: Access, patience: Patience | None = None
+) -> bool:
     """Rewrite the lockfile from live state; return whether its bytes changed.
 
     A lockfile with conflict markers is rebuilt; any other unusable one raises.
     """
     store = Store(place.lockfile)
     name = api_name(access, desired)
-    with hold(place.root):
+    with hold(place.root, patience):
         lock = None
         with contextlib.suppress(ConflictMarkersError):
             lock = _read_lock(store, name)
@@ -124,6 +127,7 @@ def apply(
     confirm: Callable[[Plan], bool],
     emit: Callable[[Event], None],
     saved: Saved | None = None,
+    patience: Patience | None = None,
 ) -> RunResult:
     """Close the gap, wait, write the lockfile; return how that ended.
 
@@ -133,7 +137,7 @@ def apply(
     """
     store = Store(place.lockfile)
     name = api_name(access, desired)
-    with hold(place.root), connect(place, access, desired) as connection:
+    with hold(place.root, patience), connect(place, access, desired) as connection:
         lock = _read_lock(store, name)
         observed, looked = _run(_observe(connection, desired, lock, options.planning.parallelism))
         planned = _planned(desired, observed, lock, name, options.planning)
@@ -162,6 +166,7 @@ def destroy(
     allow_destroy: bool,
     confirm: Callable[[Plan], bool],
     emit: Callable[[Event], None],
+    patience: Patience | None = None,
 ) -> RunResult:
     """Delete the declared targets in scope; return how that ended.
 
@@ -169,7 +174,7 @@ def destroy(
     """
     store = Store(place.lockfile)
     name = api_name(access, desired)
-    with hold(place.root), connect(place, access, desired) as connection:
+    with hold(place.root, patience), connect(place, access, desired) as connection:
         lock = _read_lock(store, name)
         observed, looked = _run(_observe(connection, desired, lock))
         planned = compute_destruction(desired, observed, lock, api_url=name)

@@ -259,6 +259,13 @@ def test_a_second_run_at_the_same_time_is_turned_away(project: Project) -> None:
     assert not project.lockfile.exists()
 
 
+def test_a_second_run_can_be_patient(project: Project) -> None:
+    with hold(project.root):
+        ended = project.run("refresh", "--lock-timeout", "1s")
+    assert ended.code == ExitCode.LOCKED
+    assert "Waiting for another run to end (process " in ended.err
+
+
 def test_a_lockfile_elsewhere_is_used(project: Project) -> None:
     elsewhere = project.root.parent / "elsewhere.lock"
     assert project.run("apply", "--lockfile", str(elsewhere)).code == ExitCode.OK

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.core.errors import ExitCode, LockHeldError, ReconcilerError
-from reconciler.lockfile import hold, state_directory
+from reconciler.lockfile import Patience, hold, state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,3 +100,22 @@ def test_a_holder_who_left_no_name_is_still_one(tmp_path: Path) -> None:
         (tmp_path / ".reconciler" / "run.lock").write_text("?")
         with pytest.raises(LockHeldError, match="another run"), hold(tmp_path):
             pass
+
+
+def test_patience_outlasts_a_run_that_ends(tmp_path: Path) -> None:
+    told: list[str] = []
+    with holder(tmp_path) as process:
+
+        def tell(text: str) -> None:
+            told.append(text)
+            process.kill()
+
+        with hold(tmp_path, Patience(30, tell)):
+            pass
+    (said,) = told
+    assert said.startswith(f"Waiting for another run to end (process {process.pid} on ")
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    with hold(tmp_path), pytest.raises(LockHeldError), hold(tmp_path, Patience(0.01)):
+        pass

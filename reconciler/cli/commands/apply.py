@@ -13,6 +13,7 @@ from reconciler.cli import options, output
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.scope import Scope
+    from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @options.access
 @options.scope
 @options.planning
+@options.locking
 @click.option(
     "--plan",
     "plan_file",
@@ -42,6 +44,7 @@ def command(
     access: Access,
     scope: Scope,
     planning: PlanOptions,
+    patience: Patience,
     plan_file: Path | None,
     no_wait: bool,
     timeout: float | None,
@@ -75,6 +78,7 @@ def command(
             confirm=asking(report, "Apply this plan?", yes=yes),
             emit=report.happened,
             saved=chosen,
+            patience=patience,
         )
         report.ended(result, common.place.lockfile)
     return result.exit_code

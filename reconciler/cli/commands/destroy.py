@@ -11,6 +11,7 @@ from reconciler.cli import options, output
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.scope import Scope
+    from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
 
 
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
 @options.common("text", "json")
 @options.access
 @options.scope
+@options.locking
 @click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")
-def command(common: Common, access: Access, scope: Scope, allow_destroy: bool, yes: bool) -> int:
+def command(
+    common: Common,
+    access: Access,
+    scope: Scope,
+    patience: Patience,
+    allow_destroy: bool,
+    yes: bool,
+) -> int:
     """Delete the declared targets, with their jobs and outputs.
 
     Only with --allow-destroy, and never what policy.prevent_destroy protects. Repos and prompts
@@ -40,6 +49,7 @@ def command(common: Common, access: Access, scope: Scope, allow_destroy: bool, y
             allow_destroy=allow_destroy,
             confirm=asking(report, "Delete these targets?", yes=yes),
             emit=report.happened,
+            patience=patience,
         )
         report.ended(result, common.place.lockfile)
     return result.exit_code

@@ -11,6 +11,7 @@ from reconciler.cli import options, output
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.scope import Scope
+    from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
 
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 @options.common("text", "json")
 @options.access
 @options.scope
-def command(common: Common, access: Access, scope: Scope) -> int:
+@options.locking
+def command(common: Common, access: Access, scope: Scope, patience: Patience) -> int:
     """Rewrite the lockfile from live state; change nothing else."""
     from reconciler.core.errors import ExitCode
     from reconciler.render import json
@@ -27,7 +29,7 @@ def command(common: Common, access: Access, scope: Scope) -> int:
 
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    changed = verbs.refresh(common.place, loaded.desired, access)
+    changed = verbs.refresh(common.place, loaded.desired, access, patience)
     lockfile = str(common.place.lockfile)
     if common.format == "json":
         output.result(json.text({"lockfile": lockfile, "changed": changed}))
