@@ -1,11 +1,13 @@
 # `make demo` and `make test` set themselves up; nothing outside this directory is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports tests bench clean
+.PHONY: help demo test lint types imports tests bench audit lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO := examples/quickstart
+LOCK := --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --output-file
+SOURCES := pyproject.toml README.md LICENSE $(shell find reconciler schemas -name '*.py' -o -name '*.json')
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,12 +29,22 @@ types: $(VENV)/installed-dev
 imports: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
-tests: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto -q
+tests: $(VENV)/installed-wheel
+	$(BIN)/python -m pip check
+	RECONCILER_TESTS=installed $(BIN)/pytest -n auto -q
 
-bench: $(VENV)/installed-dev ## Measure, as ratios within one run
+bench: $(VENV)/installed-wheel ## Measure, as ratios within one run
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/serve.py
+
+audit: $(BIN)/python ## Look for known vulnerabilities in what is locked; asks the network
+	$(PIP) install --upgrade --target $(VENV)/audit --require-hashes --requirement requirements/audit.txt
+	PYTHONPATH=$(VENV)/audit $(BIN)/python -m pip_audit --require-hashes --disable-pip \
+	  --requirement requirements/dev.txt
+
+lock: ## Lock the newest versions that pyproject.toml admits; needs uv
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade $(LOCK) requirements/dev.txt
+	echo pip-audit | uv pip compile - --universal --python-version 3.11 --upgrade $(LOCK) requirements/audit.txt
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -40,10 +52,19 @@ clean: ## Remove what make has made
 $(BIN)/python:
 	scripts/make-venv
 
+# Either the checkout is installed, for the demo, or the wheel made of it, for the tests.
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(PIP) install --editable .
+	@rm -f $(VENV)/installed-wheel
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
-	$(PIP) install --editable '.[dev]'
-	@touch $@ $(VENV)/installed
+$(VENV)/installed-dev: requirements/dev.txt | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/installed-wheel: $(VENV)/installed-dev $(SOURCES)
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	$(PIP) install --no-deps --force-reinstall dist/*.whl
+	@rm -f $(VENV)/installed
+	@touch $@
