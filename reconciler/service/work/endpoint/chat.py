@@ -164,6 +164,8 @@ class Chat:
                 ) as answer,
             ):
                 return self._judge(answer, await answer.read())
+        except aiohttp.ConnectionTimeoutError:
+            return _Trouble("connection", f"took no connection within {limit.sock_connect:g} s")
         except TimeoutError:
             return _Trouble("timeout", f"gave no answer within {limit.total:g} s")
         except (aiohttp.ClientError, OSError) as error:
@@ -173,7 +175,7 @@ class Chat:
             return _Trouble("refused", "cannot be sent what extra_kwargs adds to the call")
 
     def _judge(self, answer: aiohttp.ClientResponse, raw: bytes) -> Completion | _Trouble:
-        if answer.status == 200:
+        if 200 <= answer.status < 300:
             nonsense = _Trouble("server_error", "answered with something that is no completion")
             return read(raw) or nonsense
         said = sentence(raw)
