@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
+import sys
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,13 +20,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Said:
-    """What the endpoint says to one call, after how many seconds; ``cut`` hangs up instead."""
+    """What the endpoint says to one call, after how many seconds.
+
+    ``cut`` hangs up instead; ``wire`` is sent as it is, in place of an answer, before hanging up.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     cut: bool = False
+    wire: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Asked:
         return str(self.body["messages"][-1]["content"])
 
 
-def completion(text: str | None, **message: Any) -> Json:
+def completion(text: Any, **message: Any) -> Json:
     """Return a chat completion as vendors send it."""
     reason = message.pop("finish_reason", "stop")
     said = {"role": "assistant", "content": text, **message}
@@ -53,9 +59,10 @@ def completion(text: str | None, **message: Any) -> Json:
     }
 
 
-def numbered(*items: str) -> Said:
+def numbered(*items: str, **message: Any) -> Said:
     """Return a completion that is a numbered list."""
-    return Said(completion("\n".join(f"{n}. {item}" for n, item in enumerate(items, start=1))))
+    lines = (f"{n}. {item}" for n, item in enumerate(items, start=1))
+    return Said(completion("\n".join(lines), **message))
 
 
 def echo(asked: Asked) -> Said:
@@ -64,27 +71,56 @@ def echo(asked: Asked) -> Said:
 
 
 class Endpoint:
-    """An endpoint on a loopback port; ``says`` decides what it answers and may be replaced."""
+    """An endpoint on a loopback port.
+
+    ``says`` decides what it answers to calls, ``models`` is what it answers when somebody looks
+    whether it is there; both may be replaced. ``asked`` and ``looks`` remember both kinds of
+    requests. ``most`` is how many calls were under way at once, ``gone`` how many callers hung up
+    while they waited.
+    """
 
     def __init__(self, says: Callable[[Asked], Said]) -> None:
-        self.says = says
-        self.asked: list[Asked] = []
-        self.is_ready = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self.reset(says)
+        self._under_way = 0
+        self._counting = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def reset(self, says: Callable[[Asked], Said]) -> None:
+        """Forget what was asked, and be as good as new."""
+        self.says = says
+        self.models = Said({"data": []})
+        self.asked: list[Asked] = []
+        self.looks: list[Mapping[str, str]] = []
+        self.most = self.gone = 0
 
     @contextmanager
     def running(self) -> Iterator[Endpoint]:
         """Serve for the duration."""
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        thread = threading.Thread(target=self._server.accept_all, daemon=True)
         thread.start()
         try:
             yield self
         finally:
-            self._server.shutdown()
+            self._server.socket.shutdown(socket.SHUT_RDWR)
             thread.join()
             self._server.server_close()
+
+    @contextmanager
+    def _counted(self, asked: Asked) -> Iterator[None]:
+        with self._counting:
+            self.asked.append(asked)
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._under_way -= 1
+
+    def _hung_up(self) -> None:
+        with self._counting:
+            self.gone += 1
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         endpoint = self
@@ -94,18 +130,23 @@ class Endpoint:
             disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
-                status = 200 if endpoint.is_ready else 503
-                self.answer(Said({"data": []}, status))
+                endpoint.looks.append(dict(self.headers))
+                self.answer(endpoint.models)
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 asked = Asked(self.path, dict(self.headers), json.loads(raw))
-                endpoint.asked.append(asked)
-                self.answer(endpoint.says(asked))
+                with endpoint._counted(asked):
+                    said = endpoint.says(asked)
+                    if _is_gone(self.connection, said.delay):
+                        endpoint._hung_up()
+                        self.close_connection = True
+                        return
+                self.answer(said)
 
             def answer(self, said: Said) -> None:
-                time.sleep(said.delay)
-                if said.cut:
+                if said.cut or said.wire is not None:
+                    self.wfile.write(said.wire or b"")
                     self.close_connection = True
                     return
                 is_raw = isinstance(said.body, bytes)
@@ -120,6 +161,35 @@ class Endpoint:
                 pass
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that many may call at once, and that does not mind when they hang up."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def accept_all(self) -> None:
+        """Serve until the socket is shut down; unlike serve_forever, this ends at once."""
+        while True:
+            try:
+                request, address = self.get_request()
+            except OSError:
+                return
+            self.process_request(request, address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def _is_gone(connection: socket.socket, seconds: float) -> bool:
+    """Wait; say whether the caller hangs up meanwhile."""
+    readable, _, _ = select.select([connection], [], [], seconds)
+    try:
+        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+    except ConnectionError:
+        return True
 
 
 @contextmanager

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ MASTER_KEY = "master-key-of-the-tests"
 EXPERT = [
     {"role": "system", "content": "You are an expert in packaging and dependency resolution."}
 ]
+HOST = Path(__file__).with_name("host.py")
 TEMPLATE = "Write ${numq} questions about ${prompt_u}."
 
 Json = dict[str, Any]
@@ -106,8 +110,7 @@ class Process:
     """A service as a process of its own."""
 
     def __init__(self, data: Path, pace: float = 0.0) -> None:
-        script = Path(__file__).with_name("host.py")
-        command = [sys.executable, str(script), str(data), str(pace)]
+        command = [sys.executable, str(HOST), str(data), str(pace)]
         self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.popen.stdout is not None
         self.url: str = json.loads(self.popen.stdout.readline())["url"]
@@ -137,3 +140,59 @@ def process(data: Path, pace: float = 0.0) -> Iterator[Process]:
             running.kill()
         assert running.popen.stdout is not None
         running.popen.stdout.close()
+
+
+class Hatched:
+    """A service as a forked process: ``url`` waits until it listens, ``kill`` until it is gone."""
+
+    def __init__(self, reports: socket.socket) -> None:
+        self._socket = reports
+        self._reports = reports.makefile()
+        self.is_running = True
+        self.pid: int = json.loads(self._reports.readline())["pid"]
+
+    @cached_property
+    def url(self) -> str:
+        said: Json = json.loads(self._reports.readline())
+        return str(said["url"])
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        self._reports.read()
+        self._reports.close()
+        self._socket.close()
+        self.is_running = False
+
+
+class Hatchery:
+    """Starts services as processes within milliseconds."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self.hatched: list[Hatched] = []
+
+    def start(self, data: Path, **settings: Any) -> Hatched:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(15)
+        with theirs:
+            request = json.dumps({"data": str(data), **settings}).encode()
+            socket.send_fds(self._requests, [request], [theirs.fileno()])
+        self.hatched.append(Hatched(ours))
+        return self.hatched[-1]
+
+
+@contextmanager
+def hatchery() -> Iterator[Hatchery]:
+    """Kills what is left at the end."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        popen = subprocess.Popen([sys.executable, str(HOST)], stdin=theirs.fileno())
+    hatching = Hatchery(ours)
+    try:
+        yield hatching
+    finally:
+        ours.close()
+        for each in hatching.hatched:
+            if each.is_running:
+                each.kill()
+        popen.wait(timeout=10)

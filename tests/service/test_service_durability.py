@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.service import Settings, embedded
+import pytest
 
-from .support import KEY, Api, Process, client, hardcoded, process
+from reconciler.service import Settings, embedded
+from reconciler.service.state.store import FAILED, Job, Store
+from reconciler.service.work.runner import SETBACK_SECONDS
+
+from .endpoint import Said, completion, echo, endpoint, numbered
+from .support import KEY, Api, Process, client, hardcoded, hatchery, process
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from .endpoint import Asked
 
 LETTERS = [f"question {number}" for number in range(60)]
 
@@ -42,6 +54,19 @@ def killed_until_done(data: Path, stage: str, first: Process) -> int:
 
 def _further(lines: int) -> Any:
     return lambda status: status["lines"] > lines + 15 or status["status"] != "running"
+
+
+def posted_at_once(url: str, stage: str) -> list[Any]:
+    """Return what four callers are told that start a stage at the same time."""
+    gate = threading.Barrier(4)
+
+    def post(_: int) -> Any:
+        with client(url) as api:
+            gate.wait()
+            return api.ok("POST", stage)
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(post, range(4)))
 
 
 def test_a_killed_service_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -150,15 +175,7 @@ def test_two_posts_at_once_start_one_job(tmp_path: Path) -> None:
     settings = Settings(tmp_path, key=KEY, pace=0.05)
     with embedded(settings) as service, client(service.url) as api:
         target = api.target()
-        gate = threading.Barrier(4)
-
-        def post() -> Any:
-            with client(service.url) as mine:
-                gate.wait()
-                return mine.ok("POST", f"{target}/stim")["job_id"]
-
-        with ThreadPoolExecutor(4) as pool:
-            jobs = {future.result() for future in [pool.submit(post) for _ in range(4)]}
+        jobs = {each["job_id"] for each in posted_at_once(service.url, f"{target}/stim")}
         assert len(jobs) == 1
         assert api.settled(f"{target}/stim")["lines"] == 2
 
@@ -175,3 +192,169 @@ def test_opening_and_closing_do_not_disturb_each_other(tmp_path: Path) -> None:
         list(pool.map(come_and_go, range(3)))
     with embedded(Settings(tmp_path, key=KEY)) as service, client(service.url) as api:
         assert len(api.ok("GET", "/v1/repo")["repos"]) == 9
+
+
+def test_nothing_more_is_asked_for_before_an_answer_is_committed(tmp_path: Path) -> None:
+    """So that a kill costs no more than the requests in flight."""
+    committed: dict[str, list[int]] = {"stim": [], "rollout": []}
+
+    def says(asked: Asked) -> Said:
+        stage = "stim" if asked.text.startswith("An assistant") else "rollout"
+        with closing(Store(tmp_path)) as store:
+            row = store.stage("", "r", "t", stage)
+        assert row is not None
+        assert row.job is not None
+        committed[stage].append(row.job.done)
+        made = len(committed["stim"])
+        return numbered(f"{made}a?", f"{made}b?") if stage == "stim" else echo(asked)
+
+    with (
+        endpoint(says) as model,
+        embedded(Settings(tmp_path, key=KEY, model_url=model.url)) as service,
+        client(service.url) as api,
+    ):
+        generators = [{"type": "oneshot_qs", "numq": 10}]
+        target = api.target(generators=generators, max_concurrency=1)
+        for stage in ("stim", "rollout"):
+            api.run(f"{target}/{stage}")
+    assert committed == {"stim": [0, 2, 4, 6, 8], "rollout": list(range(10))}
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits processes as Linux can")
+def test_a_full_disk_costs_no_answers_and_no_rows(tmp_path: Path) -> None:
+    def limit(size: int) -> None:
+        resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    with hatchery() as hatching, endpoint(lambda _: Said(completion("."), delay=0.005)) as model:
+        service = hatching.start(tmp_path, model_url=model.url)
+        with client(service.url) as api:
+            target = api.target(generators=hardcoded(*LETTERS), num_traj_per_stimulus=5)
+            api.run(f"{target}/stim")
+            rollout = f"{target}/rollout"
+            api.ok("POST", rollout)
+            api.until(rollout, lambda status: status["lines"] > 20)
+            limit((tmp_path / "service.db-wal").stat().st_size // 2)
+            time.sleep(0.1)
+            asked, rows = len(model.asked), api.output(rollout)
+            time.sleep(SETBACK_SECONDS + 0.2)
+            assert len(model.asked) == asked
+            status = api.ok("GET", rollout)
+            assert (status["status"], status["lines"]) == ("running", len(rows))
+            assert api.post("/v1/repo", {"repo_name": "other"}).status_code == 500
+            limit(resource.RLIM_INFINITY)
+            assert api.settled(rollout)["status"] == "complete"
+            whole = api.output(rollout)
+        assert whole[: len(rows)] == rows
+        places = [(row["stimulus_id"], row["trajectory_id"]) for row in whole]
+        assert places == list(product(range(len(LETTERS)), range(5)))
+        assert len(whole) <= len(model.asked) <= len(whole) + 10
+
+
+class TestAnotherAttemptAtARollout:
+    """After a failure it begins with the rows of the one before."""
+
+    def test_it_makes_what_is_missing_and_leaves_other_jobs_alone(self, tmp_path: Path) -> None:
+        asked_for: Counter[str] = Counter()
+        refused = [LETTERS[30]]
+
+        def says(asked: Asked) -> Said:
+            asked_for[asked.text] += 1
+            if asked.text in refused:
+                refused.clear()
+                return Said({"error": "no"}, status=400)
+            return Said(completion(f"answer {asked_for.total()}"), delay=0.002)
+
+        with (
+            endpoint(says) as model,
+            embedded(Settings(tmp_path, key=KEY, model_url=model.url)) as service,
+            client(service.url) as api,
+        ):
+            one, other = (
+                api.target(name, generators=hardcoded(*LETTERS), max_concurrency=3) for name in "ab"
+            )
+            api.run(f"{one}/stim")
+            failed = api.run(f"{one}/rollout")
+            kept = api.output(f"{one}/rollout")
+            assert failed["status"] == "failed"
+            assert 20 < failed["lines"] == len(kept) <= 30
+            whole = ran(api, other)
+            asked_for.clear()
+            told = posted_at_once(service.url, f"{one}/rollout")
+            assert len({each["job_id"] for each in told}) == 1
+            assert told[0]["job_id"] > whole[0]["job_id"] > failed["job_id"]
+            again, rows = ran(api, one)
+            assert "error" not in again
+            assert rows[: len(kept)] == kept
+            assert [row["stimulus"] for row in rows] == LETTERS
+            assert set(asked_for.values()) == {1}
+            assert not asked_for.keys() & {row["stimulus"] for row in kept}
+            assert ran(api, other) == whole
+
+    def test_a_crash_while_it_begins_changes_nothing(self, tmp_path: Path) -> None:
+        with closing(Store(tmp_path)) as store:
+            failed = failed_rollout(store)
+        killed = f"""
+import os, pathlib
+from reconciler.service.state.store import Store
+store = Store(pathlib.Path({str(tmp_path)!r}))
+with store.writing():
+    store.continue_job({failed.id})
+    os.kill(os.getpid(), 9)
+"""
+        root = Path(__file__).parents[2]
+        ended = subprocess.run([sys.executable, "-c", killed], cwd=root, check=False)
+        assert ended.returncode == -9
+        with closing(Store(tmp_path)) as store:
+            assert (rollout(store), store.unfinished()) == (failed, [])
+            assert store.numbers(failed.id, 0) == [0, 1, 2, 4]
+            with store.writing():
+                store.continue_job(failed.id)
+            new = rollout(store)
+            assert (new.status, new.lines, new.done, new.error) == ("running", 3, 4, None)
+            assert new.number > failed.number
+            assert store.unfinished() == [new.id]
+            assert store.numbers(new.id, 0) == [0, 1, 2, 4]
+
+    def test_no_attempt_has_the_number_of_another(self, tmp_path: Path) -> None:
+        with closing(Store(tmp_path)) as store:
+            failed = failed_rollout(store)
+            seen = [failed.number]
+            for _ in range(2):
+                store.continue_job(failed.id)
+                seen.append(rollout(store).number)
+            repo = store.repo("", "r")
+            assert repo is not None
+            store.delete_target(repo.id, "t")
+            seen.append(failed_rollout(store).number)
+        assert seen == sorted(set(seen))
+
+
+def ran(api: Api, target: str) -> tuple[Any, list[Any]]:
+    """Run both stages; return how the rollout ended and its rows."""
+    api.run(f"{target}/stim")
+    status = api.run(f"{target}/rollout")
+    assert (status["status"], status["lines"]) == ("complete", len(LETTERS))
+    return status, api.output(f"{target}/rollout")
+
+
+def failed_rollout(store: Store) -> Job:
+    """Make a target whose rollout failed with four of six rows there, three of them readable."""
+    if store.repo("", "r") is None:
+        store.add_repo("", "r", "model")
+    repo = store.repo("", "r")
+    assert repo is not None
+    store.add_target(repo.id, "t", "{}", stim="{}", rollout="{}")
+    row = store.stage("", "r", "t", "rollout")
+    assert row is not None
+    store.add_job(row.target, "rollout", "{}", 6)
+    job = rollout(store).id
+    store.add_rows(job, [(n, "{}") for n in (4, 1, 0, 2)], lines=3, done=4)
+    store.finish(job, FAILED, "no")
+    return rollout(store)
+
+
+def rollout(store: Store) -> Job:
+    row = store.stage("", "r", "t", "rollout")
+    assert row is not None
+    assert row.job is not None
+    return row.job

@@ -98,6 +98,21 @@ def test_a_data_directory_of_a_newer_version(tmp_path: Path) -> None:
     assert "Upgrade" in caught.value.hint
 
 
+def test_a_data_directory_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, key=KEY)
+    with embedded(settings) as service, client(service.url) as api:
+        target = api.target()
+        before = api.run(f"{target}/stim"), api.output(f"{target}/stim")
+    with sqlite3.connect(tmp_path / "service.db") as db:
+        db.execute("ALTER TABLE jobs DROP COLUMN number")
+        db.execute("DROP TABLE numbers")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with embedded(settings) as service, client(service.url) as api:
+        assert (api.ok("GET", f"{target}/stim"), api.output(f"{target}/stim")) == before
+        assert api.run(f"{target}/rollout")["job_id"] > before[0]["job_id"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
     with process(tmp_path, pace=5) as running:

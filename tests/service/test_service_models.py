@@ -54,6 +54,9 @@ class Scripted:
     async def is_available(self) -> bool:
         return True
 
+    def close(self) -> None:
+        pass
+
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
         self.asked.append(request)
         self.known.append(list(request.known.values()))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.service.resources import stages
 from reconciler.service.state.store import Store
 from reconciler.service.work.sink import Sink
 
-from .support import MASTER_KEY, Api, client
+from .support import MASTER_KEY, Api, Json, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +77,50 @@ def test_rows_in_any_order_show_as_a_growing_prefix(
             arrived |= set(batch)
             prefix = next(n for n in range(13) if n not in arrived)
             assert store.work(job).lines == prefix
-            assert store.records(job, 0, prefix, 99) == [f'"{n}"' for n in range(prefix)]
+            for offset in range(0, 13, 5):
+                page = _page(store, offset, 5)
+                assert (
+                    page["output"] == [str(n) for n in range(13)][offset : min(prefix, offset + 5)]
+                )
+                assert page["has_more"] == (offset + 5 < prefix)
     finally:
         store.close()
+
+
+def test_a_page_costs_the_same_wherever_it_is(tmp_path: Path) -> None:
+    """Counted in steps of the database's machine, which a scan would take more of."""
+    rows = 200_000
+    store = Store(tmp_path)
+    try:
+        job = _new_job(store)
+        beginning = _steps(store, 0, rows=[])
+        assert beginning > 0
+        store.add_rows(job, ((n, f'"{n}"') for n in range(rows)), rows, rows)
+        full = [str(n) for n in range(rows)]
+        begin, middle, end = (
+            _steps(store, offset, rows=full[offset : offset + 1000])
+            for offset in (0, rows // 2, rows - 1000)
+        )
+        assert begin == middle == end
+        assert _steps(store, rows, rows=[]) <= beginning
+    finally:
+        store.close()
+
+
+def _steps(store: Store, offset: int, *, rows: list[str]) -> int:
+    """Return what the page of ``rows`` costs."""
+    steps = itertools.count()
+    store._db.set_progress_handler(lambda: next(steps) and None, 1)
+    page = _page(store, offset, 1000)
+    store._db.set_progress_handler(None, 1)
+    assert page["output"] == rows
+    return next(steps)
+
+
+def _page(store: Store, offset: int, limit: int) -> Json:
+    text = stages.page(store, "", "r", "t", "stim", offset=offset, limit=limit)
+    page: Json = json.loads(text)
+    return page
 
 
 async def _feed(store: Store, job: int, batch: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,8 @@ def model_url(_: click.Context, __: click.Parameter, value: str | None) -> str |
         return None
     try:
         parts = urlsplit(value)
-        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_named = re.fullmatch(r"[^\s\\%/<>\"|^`{}]+", parts.hostname or "") is not None
+        is_usable = parts.scheme in {"http", "https"} and is_named and parts.port != 0
     except ValueError:
         is_usable = False
     if not is_usable:
@@ -97,6 +99,7 @@ def command(
     """
     from reconciler import service
     from reconciler.core.errors import ExitCode, ReconcilerError
+    from reconciler.render.style import safe
 
     key = os.environ.get("BREAD_API_KEY") or None
     model_key = os.environ.get("OPENAI_API_KEY") or None
@@ -117,11 +120,11 @@ def command(
         click.echo(
             "warning: --model-url is plain http: OPENAI_API_KEY is sent unprotected", err=True
         )
-    if rehearsal:
-        click.echo(f"rehearsing {rehearsal}: this service fails on purpose", err=True)
 
     def announce(running: Running) -> None:
         click.echo(f"listening on {running.url}", err=True)
+        if rehearsal:
+            click.echo(f"rehearsing {rehearsal}: this service fails on purpose", err=True)
         if key is None:
             click.echo(
                 "No BREAD_API_KEY is set, so this run made a key. In another shell:", err=True
@@ -132,5 +135,8 @@ def command(
     try:
         service.serve(settings, on_listening=announce)
     except service.ServiceError as error:
-        raise ReconcilerError(error.message, hint=error.hint) from error
+        *others, last = error.message.split("\n")
+        for line in others:
+            click.echo(safe(line), err=True)
+        raise ReconcilerError(last, hint=error.hint) from error
     return ExitCode.OK

@@ -79,7 +79,7 @@ def _status(row: StageRow, stage: str) -> str:
 def _progress(job: Job | None, stage: str) -> dict[str, object]:
     if job is None:
         return {"status": NOT_STARTED, "lines": 0}
-    fields: dict[str, object] = {"status": job.status, "lines": job.lines, "job_id": job.id}
+    fields: dict[str, object] = {"status": job.status, "lines": job.lines, "job_id": job.number}
     if stage == ROLLOUT:
         fields["total_expected"] = job.total
     if job.status == RUNNING:

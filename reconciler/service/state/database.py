@@ -14,7 +14,7 @@ from reconciler.service.state.datadir import DATABASE, unusable
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_SECONDS = 15.0
 _TABLES = """
 CREATE TABLE repos (
@@ -35,10 +35,12 @@ CREATE TABLE targets (
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     target INTEGER NOT NULL REFERENCES targets ON DELETE CASCADE, stage TEXT NOT NULL,
-    status TEXT NOT NULL, error TEXT, total INTEGER,
+    number INTEGER NOT NULL, status TEXT NOT NULL, error TEXT, total INTEGER,
     lines INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, inputs TEXT NOT NULL,
     UNIQUE (target, stage)
 );
+CREATE TABLE numbers (last INTEGER NOT NULL);
+INSERT INTO numbers VALUES (0);
 CREATE INDEX unfinished ON jobs (id) WHERE status = 'running';
 CREATE TABLE rows (
     job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE, n INTEGER NOT NULL,
@@ -46,6 +48,15 @@ CREATE TABLE rows (
     PRIMARY KEY (job, n)
 ) WITHOUT ROWID;
 """
+_UPGRADES = {
+    1: """
+ALTER TABLE jobs ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET number = id;
+CREATE TABLE numbers (last INTEGER NOT NULL);
+INSERT INTO numbers SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'jobs';
+""",
+}
+"""From each older format to the next."""
 
 
 def connect(data: Path) -> sqlite3.Connection:
@@ -78,5 +89,6 @@ def _prepare(db: sqlite3.Connection, data: Path) -> None:
             f"The data directory {data} was written by a newer version (format {found})",
             hint="Upgrade reconciler, or choose another data directory.",
         )
-    if found == 0:
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+    steps = [_TABLES] if found == 0 else [_UPGRADES[each] for each in range(found, FORMAT)]
+    if steps:
+        db.executescript(f"BEGIN; {''.join(steps)} PRAGMA user_version = {FORMAT}; COMMIT;")

@@ -52,11 +52,13 @@ class StoredTarget:
 class Job:
     """How far one attempt at a stage is.
 
+    ``number`` tells attempts apart, also where they share their rows; ``id`` belongs to the rows.
     ``lines`` counts the rows that can be read, gapless from the first; ``done`` all that exist;
     ``total`` all there will be, None until that is known.
     """
 
     id: int
+    number: int
     status: str
     error: str | None
     total: int | None
@@ -80,6 +82,7 @@ class Work:
     ``target`` is called ``REPO/NAME``.
     """
 
+    number: int
     stage: str
     target: str
     total: int | None
@@ -196,7 +199,7 @@ class Store:
         """Return where a stage of a target stands; None when there is no such target."""
         row = self._db.execute(
             "SELECT t.id, CASE ?1 WHEN 'stim' THEN t.stim ELSE t.rollout END,"
-            " j.id, j.status, j.error, j.total, j.lines, j.done"
+            " j.id, j.number, j.status, j.error, j.total, j.lines, j.done"
             " FROM repos r JOIN targets t ON t.repo = r.id"
             " LEFT JOIN jobs j ON j.target = t.id AND j.stage = ?1"
             " WHERE r.user = ?2 AND r.name = ?3 AND t.name = ?4",
@@ -214,8 +217,8 @@ class Store:
     def work(self, job: int) -> Work:
         """Return what it takes to run a job; raises JobGoneError."""
         query = (
-            "SELECT j.stage, r.name || '/' || t.name, j.total, j.lines, j.inputs, t.config"
-            " FROM jobs j JOIN targets t ON t.id = j.target JOIN repos r ON r.id = t.repo"
+            "SELECT j.number, j.stage, r.name || '/' || t.name, j.total, j.lines, j.inputs,"
+            " t.config FROM jobs j JOIN targets t ON t.id = j.target JOIN repos r ON r.id = t.repo"
             " WHERE j.id = ?"
         )
         row = self._db.execute(query, (job,)).fetchone()
@@ -227,20 +230,25 @@ class Store:
         """Add an attempt at a stage, in place of the one before and its rows."""
         self._db.execute("DELETE FROM jobs WHERE target = ? AND stage = ?", (target, stage))
         self._db.execute(
-            "INSERT INTO jobs (target, stage, status, total, inputs) VALUES (?, ?, ?, ?, ?)",
-            (target, stage, RUNNING, total, inputs),
+            "INSERT INTO jobs (target, stage, number, status, total, inputs)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (target, stage, self._next_number(), RUNNING, total, inputs),
         )
 
     def continue_job(self, job: int) -> None:
-        """Add an attempt in place of a failed one, and let it begin with the rows of that."""
-        new = self._db.execute(
-            "INSERT INTO jobs (target, stage, status, total, lines, done, inputs)"
-            " SELECT target, stage || '+', ?, total, lines, done, inputs FROM jobs WHERE id = ?",
-            (RUNNING, job),
-        ).lastrowid
-        self._db.execute("UPDATE rows SET job = ? WHERE job = ?", (new, job))
-        self._db.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        self._db.execute("UPDATE jobs SET stage = rtrim(stage, '+') WHERE id = ?", (new,))
+        """Make a failed attempt a new one that begins with the rows that are there."""
+        query = "UPDATE jobs SET number = ?, status = ?, error = NULL WHERE id = ?"
+        self._db.execute(query, (self._next_number(), RUNNING, job))
+
+    def _next_number(self) -> int:
+        (number,) = self._db.execute("UPDATE numbers SET last = last + 1 RETURNING last").fetchone()
+        return int(number)
+
+    def claim(self, job: int) -> None:
+        """See that rows of a job can be kept; raises JobGoneError and sqlite3.Error."""
+        query = "UPDATE jobs SET status = status WHERE id = ?"
+        if self._db.execute(query, (job,)).rowcount == 0:
+            raise JobGoneError
 
     def set_total(self, job: int, total: int) -> None:
         """Note how many rows a job will have."""

@@ -86,10 +86,13 @@ class Model(Protocol):
         """Return what to record as the model when ``model`` was asked for."""
 
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
-        """Return new questions, at least one if it can; raises ModelError."""
+        """Return new questions, at least one if it can; raises ModelError, ClosedError."""
 
     async def answer(self, request: AnswerRequest) -> Answer:
-        """Return one answer; raises ModelError."""
+        """Return one answer; raises ModelError, ClosedError."""
+
+    def close(self) -> None:
+        """Give up, with ClosedError, what only waits; finish what is under way."""
 
 
 class Gate:
@@ -102,6 +105,7 @@ class Gate:
     def close(self) -> None:
         """Raise ClosedError from now on when something is asked."""
         self._is_closed = True
+        self._model.close()
 
     def name(self, model: str) -> str:
         """Return what to record as the model when ``model`` was asked for."""

@@ -99,6 +99,9 @@ class OfflineModel:
         """Say yes."""
         return True
 
+    def close(self) -> None:
+        """Do nothing: nobody ever waits here."""
+
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
         """Return up to MOST_AT_ONCE new questions; the n-th of a request is always the same."""
         topics = _words(request.prompt.text, _TOPICS) or _SPARE_TOPICS

@@ -76,7 +76,7 @@ async def make_stim(shop: Workshop, job: int, work: Work, sink: Sink) -> None:
     done = [json.loads(record)["question"] for record in records]
     context = Context(_prompt(inputs["teacher"]), config.get("model_name", ""), inputs["templates"])
     student = _prompt(inputs["student"])
-    fate = shop.fates.of(job, STIM, work.target)
+    fate = shop.fates.of(work.number, STIM, work.target)
     async with aclosing(stimuli(found, context, shop.model, done)) as coming:
         n = sink.lines
         async for source, question in coming:
@@ -85,16 +85,18 @@ async def make_stim(shop: Workshop, job: int, work: Work, sink: Sink) -> None:
                 return
             override = _conditioned(student, question) if source.conditioned else None
             sink.add(n, _stimulus(n, question, override))
+            if source.questions is None:
+                sink.flush()
             n += 1
 
 
-async def make_rollout(shop: Workshop, job: int, work: Work, sink: Sink) -> None:
+async def make_rollout(shop: Workshop, work: Work, sink: Sink) -> None:
     """Make the trajectories that are missing, several at once; raises ModelError, ClosedError."""
     config, inputs = json.loads(work.config), json.loads(work.inputs)
     samples = config["num_traj_per_stimulus"]
     coming = _missing(shop.store, inputs["stim"], samples, sink)
     teacher, student = _prompt(inputs["teacher"]), _prompt(inputs["student"])
-    fate = shop.fates.of(job, ROLLOUT, work.target)
+    fate = shop.fates.of(work.number, ROLLOUT, work.target)
     unmade: list[_Trajectory] = []
 
     async def make(trajectory: _Trajectory) -> None:
@@ -105,6 +107,8 @@ async def make_rollout(shop: Workshop, job: int, work: Work, sink: Sink) -> None
             unmade.append(trajectory)
         else:
             sink.add(trajectory.n, record)
+            await asyncio.sleep(0)  # answers that came at the same moment are committed together
+            sink.flush()
 
     async def worker() -> None:
         for trajectory in coming:

@@ -102,6 +102,7 @@ class Runner:
 
     async def _run(self, job: int) -> None:
         try:
+            self._shop.store.claim(job)
             work = self._shop.store.work(job)
             error = await self._outcome(job, work)
             status = FAILED if error else COMPLETE
@@ -133,6 +134,6 @@ class Runner:
             if work.stage == STIM:
                 await make_stim(self._shop, job, work, sink)
             else:
-                await make_rollout(self._shop, job, work, sink)
+                await make_rollout(self._shop, work, sink)
         finally:
             sink.flush()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.service.work.model import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from reconciler.service.work.model import AnswerRequest, QuestionsRequest
 
 Json = dict[str, Any]
 
-_REFUSED = ("messages", "n", "stream", "stream_options")
+_NO_SECONDS = "extra_kwargs.timeout must be a number of seconds"
+_HARMLESS: dict[str, tuple[object, ...]] = {
+    "messages": (),
+    "n": (1, None),
+    "stream": (False, None),
+    "stream_options": (None,),
+}
+"""What the service decides, and the values that change nothing about it."""
 _STRINGS = ("extra_headers", "extra_query")
-_KEPT = ("tool_calls", "reasoning_content")
+_KEPT = ("tool_calls", "reasoning_content", "reasoning", "refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,12 @@ def answer_call(request: AnswerRequest) -> Call:
     goes into the body and may replace what the target says; null leaves a field out.
     """
     extra = dict(request.extra_kwargs)
-    _refuse_what_the_service_decides(extra)
     more = extra.pop("extra_body", None) or {}
     headers, query = (_strings(name, extra.pop(name, None)) for name in _STRINGS)
     timeout = _seconds(extra.pop("timeout", None))
     if not isinstance(more, dict):
         raise ModelError("extra_kwargs.extra_body must be an object")
+    _refuse_what_the_service_decides({**extra, **more})
     body = {
         "model": request.model,
         "messages": [*request.prompt.messages, {"role": "user", "content": request.question}],
@@ -95,15 +103,18 @@ def read(raw: bytes) -> Completion | None:
             text=_text(message.get("content")),
             tokens=_count(usage.get("completion_tokens")),
             prompt_tokens=_count(usage.get("prompt_tokens")),
-            finish_reason=choice.get("finish_reason"),
-            details=_details(message, choice),
+            finish_reason=_reason(choice),
+            details=_details(message, _reason(choice)),
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def sentence(raw: bytes) -> str:
-    """Return what the body of a refusal says, cut to one line; "" when it says nothing."""
+def sentence(raw: bytes, secret: str | None = None) -> str:
+    """Return what the body of a refusal says, cut to one line; "" when it says nothing.
+
+    A secret that is repeated there is left out, before anything is cut.
+    """
     try:
         said: Any = json.loads(raw)
     except (ValueError, RecursionError):
@@ -112,16 +123,19 @@ def sentence(raw: bytes) -> str:
         if isinstance(said, dict):
             said = next((said[key] for key in ("error", "message", "detail") if said.get(key)), "")
     words = said if isinstance(said, str) else json.dumps(said)
+    words = (words.replace(secret, "…") if secret else words)[:_ENOUGH]
     line = " ".join("".join(char if char.isprintable() else " " for char in words).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 _LONGEST = 300
+_ENOUGH = 10_000
+_MOST_TOKENS = 2**31
 
 
 def _refuse_what_the_service_decides(extra: Mapping[str, object]) -> None:
-    for name in _REFUSED:
-        if name in extra:
+    for name, harmless in _HARMLESS.items():
+        if name in extra and extra[name] not in harmless:
             raise ModelError(f"extra_kwargs may not hold '{name}': the service decides it")
 
 
@@ -135,15 +149,18 @@ def _strings(name: str, value: object) -> dict[str, str]:
 def _seconds(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ModelError("extra_kwargs.timeout must be a number of seconds")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ModelError(_NO_SECONDS)
+    if not 0 < value <= sys.float_info.max:
+        raise ModelError(_NO_SECONDS)
     return float(value)
 
 
 def _loads(raw: bytes) -> Any:
-    """Return a JSON value without lone surrogates, which could not be stored."""
-    value = json.loads(raw)
-    if b"\\u" in raw:
+    """Return a JSON value without what could not be stored: lone surrogates, NaN, infinity."""
+    text = raw.decode("utf-8-sig")
+    value = json.loads(text, parse_constant=lambda _: None)
+    if "\\u" in text:
         value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     return value
 
@@ -153,15 +170,21 @@ def _text(content: object) -> str:
         return ""
     if isinstance(content, str):
         return content
-    parts: Sequence[Any] = content if isinstance(content, list) else [{}]
-    return "".join(part["text"] for part in parts)
+    if not isinstance(content, list):
+        raise TypeError
+    texts = (part.get("text") for part in content)
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-def _details(message: Mapping[str, Any], choice: Mapping[str, Any]) -> Json:
-    kept = {name: message[name] for name in _KEPT if message.get(name)}
+def _reason(choice: Mapping[str, Any]) -> str | None:
     reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _details(message: Mapping[str, Any], reason: str | None) -> Json:
+    kept = {name: message[name] for name in _KEPT if message.get(name)}
     return {**kept, **({"finish_reason": reason} if reason else {})}

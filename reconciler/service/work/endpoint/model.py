@@ -29,6 +29,10 @@ class EndpointModel:
         """Say whether the endpoint answers."""
         return await self._chat.is_available()
 
+    def close(self) -> None:
+        """Begin no further request, and give up those that wait for their next attempt."""
+        self._chat.stop()
+
     async def questions(self, request: QuestionsRequest) -> Sequence[str]:
         """Return the questions of one completion, without one that was cut off in the middle."""
         call = questions_call(request, wording(request))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from string import Template
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,15 +35,19 @@ question or request that this person would bring, in the person's own words, wit
 the person.
 {_FORM}""",
 }
-_THOUGHTS = re.compile(r"\A\s*<think>.*?(</think>|\Z)", re.DOTALL)
-_FENCED = re.compile(r"\A\s*```\w*\n(?P<inside>.*)\n```\s*\Z", re.DOTALL)
+_THOUGHTS = re.compile(r"\A(\s*<think>.*?(</think>|\Z)|.*?</think>)", re.DOTALL)
+_FENCE = re.compile(r"\s*```.*")
+_RULE = re.compile(r"\s*(-{3,}|\*{3,}|_{3,})\s*")
 _ITEM = re.compile(
-    r"""(?P<indent>[ \t]*)(?:\*\*|__)?
-    (?: (?P<number>\(?(?:Q(?:uestion)?\s*)?\d{1,4}\s*[.):](?!\d)) | (?P<bullet>[-*+•–](?=\s)) )
+    r"""(?P<indent>[ \t\u200e\u200f\ufeff]*)(?P<bold>\*\*|__)?
+    (?: (?P<number>\(?(?:Q(?:uestion)?\s*)?\d{1,3}(?(bold)(?:(?P=bold))?)\s*[.):．、）：](?!\d))
+      | (?P<bullet>[-*+•●○◦‣▪■·–—](?=\s)) )
+    (?(bold)(?:(?P=bold))?)
     \s*(?P<text>.*)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _NESTED = 2
+_ASKING = ("?", "？", "؟")
 _CLOSING = " \t*_\"'”»"
 _QUOTES = {'"': '"', "“": "”", "'": "'", "«": "»", "„": "“"}
 
@@ -62,10 +67,9 @@ def listed(text: str) -> list[str]:
     A numbered list may hold bullets and a bulleted one numbers; an item may go on over several
     lines. Without any list, the lines that end with a question mark are the items.
     """
-    said = _THOUGHTS.sub("", text)
-    fenced = _FENCED.match(said)
-    lines = (fenced["inside"] if fenced else said).splitlines()
-    items = list(_items(lines)) or [line for line in lines if line.rstrip(_CLOSING).endswith("?")]
+    lines = _THOUGHTS.sub("", text).splitlines()
+    asking = (line for line in lines if line.rstrip(_CLOSING).endswith(_ASKING))
+    items = list(_items(_joined(lines))) or list(asking)
     return [item for item in map(_plain, items) if item]
 
 
@@ -79,6 +83,29 @@ def _excluded(known: dict[str, str]) -> list[str]:
             break
         latest.append(question)
     return latest[::-1]
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, those of a block of code as one, and without fences around the list."""
+    block: list[str] = []
+    is_listed = False
+    for line in lines:
+        if block or _FENCE.fullmatch(line):
+            block.append(line)
+            if len(block) > 1 and _FENCE.fullmatch(line):
+                yield from _unfenced(block, is_listed=is_listed)
+                block = []
+        else:
+            is_listed = is_listed or _ITEM.fullmatch(line) is not None
+            yield line
+    yield from block
+
+
+def _unfenced(block: list[str], *, is_listed: bool) -> list[str]:
+    inside = block[1:-1]
+    if is_listed or not any(map(_ITEM.fullmatch, inside)):
+        return [dedent("\n".join(block))]
+    return ["", *inside, ""]
 
 
 def _items(lines: Iterable[str]) -> Iterator[str]:
@@ -111,7 +138,9 @@ def _is_alike(first: re.Match[str], found: re.Match[str]) -> bool:
 
 def _is_outside(line: str, *, after_blank: bool) -> bool:
     """Say whether a line without a marker ends the item before it."""
-    return line.startswith("#") or (after_blank and bool(line.strip()) and not line[0].isspace())
+    if line.startswith("#") or _RULE.fullmatch(line):
+        return True
+    return after_blank and not line[:1].isspace() and bool(line) and not _FENCE.match(line)
 
 
 def _indent(found: re.Match[str]) -> int:
