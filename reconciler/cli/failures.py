@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,13 @@ def _broken_pipe(_: BaseException) -> ExitCode:
     return ExitCode.OK
 
 
+def _system(error: OSError) -> ExitCode:
+    if error.errno not in _FULL:
+        return _internal(error)
+    _say(f"error: cannot write: {error.strerror}")
+    return ExitCode.ERROR
+
+
 def _internal(error: BaseException) -> ExitCode:
     if os.environ.get("RECONCILER_DEBUG"):
         raise error
@@ -77,6 +85,8 @@ def _internal(error: BaseException) -> ExitCode:
     return ExitCode.ERROR
 
 
+#: Nobody's fault but the disk's.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 #: Who tells about which error; the first that fits does.
 _TELLERS: tuple[tuple[Any, Callable[[Any], ExitCode]], ...] = (
     (KeyboardInterrupt, _interrupted),
@@ -88,6 +98,7 @@ _TELLERS: tuple[tuple[Any, Callable[[Any], ExitCode]], ...] = (
     (click.ClickException, _click),
     (InvalidManifestsError, _invalid),
     (ReconcilerError, _known),
+    (OSError, _system),
 )
 
 

@@ -12,6 +12,7 @@ import json
 import math
 import random
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -23,11 +24,12 @@ from reconciler.core import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from reconciler.core.clock import Clock
 
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
 _TOO_MANY_REQUESTS = 429
 _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
@@ -44,6 +46,10 @@ _HINTS = {
 _SENTENCE_LIMIT = 500
 #: No header may hold a run up for longer, in seconds.
 _LONGEST_HOLD = 600.0
+#: The most bytes that an answer may have, unpacked.
+LARGEST_ANSWER = 64_000_000
+#: How much longer the whole of an answer may take than any part of it.
+_PATIENCE_FOR_ALL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,21 @@ class RetryPolicy:
         """Return the delay after the given attempt (from 1); ``draw`` in [0, 1) spreads it."""
         longest = min(self.longest_delay, self.first_delay * self.factor ** (attempt - 1))
         return longest * (0.5 + draw / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status_code: int
+    reason_phrase: str
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_redirect(self) -> bool:
+        """Tell whether the API points elsewhere."""
+        return _REDIRECT <= self.status_code < _CLIENT_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +159,16 @@ class Http:
         params: Mapping[str, str | int] | None,
         *,
         repeatable: bool,
-    ) -> httpx.Response:
+    ) -> Answer:
         attempt = limited = 0
         while True:
             await self._wait_for_permission()
             try:
                 response = await self._once(method, path, body, params)
+            except httpx.InvalidURL as error:  # where a redirect leads, which nobody follows
+                raise errors.UnreachableError(
+                    f"{method} {path}: the API redirects to no address: {error}"
+                ) from error
             except httpx.HTTPError as error:
                 attempt += 1
                 safe = repeatable or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -168,12 +193,15 @@ class Http:
 
     async def _once(
         self, method: str, path: str, body: Any, params: Mapping[str, str | int] | None
-    ) -> httpx.Response:
+    ) -> Answer:
         async with self._gate:
             self.requests += 1
             lane = self._idle.pop() if self._idle else self._new_lane()
             try:
-                return await lane.request(method, path, json=body, params=params)
+                async with asyncio.timeout(_PATIENCE_FOR_ALL * self.settings.timeout):
+                    return await _answer(lane.stream(method, path, json=body, params=params))
+            except TimeoutError as error:
+                raise httpx.ReadTimeout("no whole answer in time") from error
             finally:
                 self._idle.append(lane)
 
@@ -183,21 +211,28 @@ class Http:
         The pool of httpx looks at all of its connections for every request, so that a client with
         many of them costs the square of their number.
         """
-        lane = httpx.AsyncClient(
-            base_url=self.settings.base_url,
-            headers=_headers(self.settings),
-            timeout=self.settings.timeout,
-            transport=self._transport,
-            follow_redirects=False,
-            **self._network,
-        )
+        try:
+            lane = httpx.AsyncClient(
+                base_url=self.settings.base_url,
+                headers=_headers(self.settings),
+                timeout=self.settings.timeout,
+                transport=self._transport,
+                follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                **self._network,
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise errors.ReconcilerError(
+                f"the proxy of the environment cannot be used: {error}",
+                hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; proxies are http or https.",
+            ) from error
         self._lanes.append(lane)
         return lane
 
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(self.settings.retry.delay(attempt, self._draw.random()))
 
-    def _hold_everything(self, response: httpx.Response, attempt: int) -> None:
+    def _hold_everything(self, response: Answer, attempt: int) -> None:
         """Slow the whole client down after a 429, not just the task that met it."""
         wait = _retry_after(response)
         if wait is None:
@@ -230,18 +265,41 @@ def _network(base_url: str) -> dict[str, Any]:
     Making a TLS context takes longer than most requests, so that one is shared.
     """
     parts = urlsplit(base_url)
-    verify = httpx.create_ssl_context() if parts.scheme == "https" else False
+    try:
+        verify = httpx.create_ssl_context() if parts.scheme == "https" else False
+    except OSError as error:
+        raise errors.ReconcilerError(
+            f"the certificates of the environment cannot be used: {error.strerror or error}",
+            hint="Check SSL_CERT_FILE and SSL_CERT_DIR.",
+        ) from error
     return {"trust_env": not is_loopback(parts.hostname or ""), "verify": verify}
 
 
-def _object(response: httpx.Response, method: str, path: str) -> dict[str, Any]:
+async def _answer(stream: AbstractAsyncContextManager[httpx.Response]) -> Answer:
+    """Read an answer to its end, unless that does not come within bounds."""
+    async with stream as response:
+        if "," in response.headers.get("content-encoding", ""):
+            raise httpx.DecodingError("the answer is packed more than once")
+        content = bytearray()
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > LARGEST_ANSWER:
+                raise errors.UnreachableError(
+                    f"{response.request.method} {response.request.url.path}: the answer is larger "
+                    f"than {LARGEST_ANSWER // 1_000_000} MB"
+                )
+        headers = dict(response.headers)
+        return Answer(response.status_code, response.reason_phrase, headers, bytes(content))
+
+
+def _object(response: Answer, method: str, path: str) -> dict[str, Any]:
     value = _parsed(response.content)
     if not isinstance(value, dict):
         raise errors.UnreachableError(f"{method} {path}: the answer is no JSON object")
     return value
 
 
-def _refusal(response: httpx.Response, method: str, path: str) -> errors.ApiError:
+def _refusal(response: Answer, method: str, path: str) -> errors.ApiError:
     status = response.status_code
     sentence = sentence_of(response.content) or response.reason_phrase or "no reason given"
     kind = _BY_STATUS.get(status, errors.ApiError)
@@ -252,7 +310,7 @@ def _refusal(response: httpx.Response, method: str, path: str) -> errors.ApiErro
     return kind(f"{method} {path}: {status}: {sentence}", hint=_HINTS.get(status, ""))
 
 
-def _speaks_json(response: httpx.Response) -> bool:
+def _speaks_json(response: Answer) -> bool:
     return isinstance(_parsed(response.content), dict)
 
 
@@ -298,11 +356,12 @@ def _text(value: Any) -> str:
 
 
 def _validation(item: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in item.get("loc") or ())
+    place = item.get("loc")
+    where = ".".join(map(str, place)) if isinstance(place, list) else ""
     return f"{where}: {item.get('msg', 'invalid')}" if where else str(item.get("msg", "invalid"))
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: Answer) -> float | None:
     """Return the seconds of a ``Retry-After`` header, given as a number or as a date."""
     text = response.headers.get("retry-after", "")
     try:
@@ -312,9 +371,9 @@ def _retry_after(response: httpx.Response) -> float | None:
     try:
         moment = email.utils.parsedate_to_datetime(text)
         sent = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
+        return _held((moment - sent).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
         return None
-    return _held((moment - sent).total_seconds())
 
 
 def _held(seconds: float) -> float:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: Deeper nesting than this carries no meaning, and would exhaust whoever compares it.
+_DEEPEST = 100
+
+
 def repo(body: Mapping[str, Any]) -> LiveRepo:
     """Read a repo; a base model that is not told is None."""
     model = body.get("base_model")
@@ -34,6 +38,8 @@ def prompt(body: Mapping[str, Any]) -> LivePrompt:
     messages, tools = body.get("messages"), body.get("tools")
     if not _are_objects(messages) or not (tools is None or _are_objects(tools)):
         raise ValueError("the prompt holds no list of messages")
+    _refuse_bottomless(messages)
+    _refuse_bottomless(tools)
     return LivePrompt({"messages": messages, "tools": tools})
 
 
@@ -42,6 +48,7 @@ def target(body: Mapping[str, Any]) -> LiveTarget:
     config = body.get("config")
     if not isinstance(config, dict) or not _are_objects(config.get("generators") or []):
         raise ValueError("the target holds no config")
+    _refuse_bottomless(config)
     return LiveTarget(config)
 
 
@@ -64,6 +71,15 @@ def _name(item: Any, kind: str) -> str:
     if not isinstance(name, str):
         raise ValueError(f"the listing holds a {kind} without a name")
     return name
+
+
+def _refuse_bottomless(value: Any, room: int = _DEEPEST) -> None:
+    if room == 0:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+    parts = value.values() if isinstance(value, dict) else value or ()
+    for part in parts:
+        if isinstance(part, dict | list):
+            _refuse_bottomless(part, room - 1)
 
 
 def _are_objects(value: Any) -> bool:

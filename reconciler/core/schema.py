@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Contrast: TypeAlias = "Callable[[DocumentPath, JsonValue, JsonObject], str]"
 
 _LONGEST_SHOWN = 60
+#: So many unknown keys of one mapping are told; who has more has another problem.
+_MOST_TOLD = 100
 _TYPES = {
     "string": "a string",
     "integer": "an integer",
@@ -178,7 +180,7 @@ class _Explainer:
     def _unknown_keys(self, failure: _Failure) -> Iterator[SchemaProblem]:
         path, present = failure.path, failure.value.keys()
         known = failure.schema.get("properties", {}).keys()
-        for key in sorted(present - known):
+        for key in sorted(present - known)[:_MOST_TOLD]:
             near = nearest(key, known - present)
             if near:
                 self._meant[path].add(near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -27,9 +28,10 @@ def state_directory(root: Path) -> Path:
     directory = root / _STATE
     try:
         directory.mkdir(exist_ok=True)
-        ignore = directory / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        if directory.is_symlink():
+            raise ReconcilerError(f"{directory} is a link, and nothing is written behind links")
+        with contextlib.suppress(FileExistsError), (directory / ".gitignore").open("x") as ignore:
+            ignore.write("*\n")
     except OSError as error:
         raise ReconcilerError(f"cannot write to {directory}: {error.strerror}") from error
     return directory
@@ -49,11 +51,16 @@ def hold(root: Path, patience: Patience | None = None) -> Iterator[None]:
     path = state_directory(root) / "run.lock"
     with _opened(path) as file:
         _acquire(file, patience or Patience())
-        file.truncate(0)
-        file.write(json.dumps(_owner()))
-        file.flush()
+        _sign(file)
         yield
         file.truncate(0)
+
+
+def _sign(file: TextIO) -> None:
+    """Write down who holds the lock, as far as there is room: it is held all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.pwrite(file.fileno(), json.dumps(_owner()).encode(), 0)
 
 
 def _acquire(file: TextIO, patience: Patience) -> None:
@@ -82,9 +89,12 @@ def _is_taken(file: TextIO) -> bool:
 
 def _opened(path: Path) -> TextIO:
     try:
-        return path.open("a+", encoding="utf-8")
+        # What a link points at is not ours, and a pipe would never answer.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+        return os.fdopen(descriptor, "r+", encoding="utf-8")
     except OSError as error:
-        raise ReconcilerError(f"cannot write to {path}: {error.strerror}") from error
+        raise ReconcilerError(f"cannot write to {path}: {error.strerror or error}") from error
 
 
 def _owner() -> dict[str, object]:
@@ -97,5 +107,5 @@ def _holder(file: TextIO) -> str:
     try:
         known = json.load(file)
         return f"process {known['pid']} on {known['host']}, since {known['since']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "its owner left no name"

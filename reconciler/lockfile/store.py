@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from reconciler.lockfile import text
 if TYPE_CHECKING:
     from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedTarget
     from reconciler.core.model.manifest import ResourceId
+
+
+#: The most bytes that a lockfile may have: tens of thousands of targets.
+LARGEST = 20_000_000
 
 
 class Store:
@@ -26,13 +31,15 @@ class Store:
     def read(self) -> Lock | None:
         """Return the lock, or None if there is no file yet; raises InvalidLockfileError."""
         try:
-            content = self.path.read_bytes().decode()
+            content = read_file(self.path, LARGEST).decode()
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
             raise InvalidLockfileError(
                 f"{self.path}: not UTF-8: {error}", hint=text.REBUILD
             ) from error
+        except UnfitFileError as error:
+            raise InvalidLockfileError(f"{self.path} {error}", hint=text.REBUILD) from error
         except OSError as error:
             raise ReconcilerError(f"{self.path}: {error.strerror}") from error
         self._written = content
@@ -57,6 +64,26 @@ class Store:
         block = text.render_entry(id_, entry)
         self._blocks[id_] = (entry, block)
         return block
+
+
+class UnfitFileError(Exception):
+    """A file is not read; the message completes a sentence that names it."""
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """Return what a regular file of bounded size holds; raises UnfitFileError for any other.
+
+    Never blocks, whatever stands in the place of the file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFileError("is not a regular file")
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise UnfitFileError(f"is larger than {largest // 1_000_000} MB")
+    return content
 
 
 def replace_file(path: Path, content: str) -> None:

@@ -30,6 +30,10 @@ HEADER = (
 _SECTIONS = ("prompts", "repos", "targets")
 _CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./:@+-]*(?<!:)")
+_DEEPEST = 10
+#: Each takes hundreds of bytes to read; a target has some 25 of them.
+_MOST_VALUES = 1_000_000
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Words that YAML 1.1 reads as something other than a string.
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 
@@ -56,10 +60,27 @@ def parse(text: str, where: str) -> Lock:
         line = text.count("\n", 0, _CONFLICT.search(text).start()) + 1  # type: ignore[union-attr]
         raise ConflictMarkersError(f"{where}:{line}:1: the lockfile holds conflict markers")
     try:
-        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except yaml.YAMLError as error:
+        _refuse_what_we_never_write(text)
+        value = yaml.load(text, Loader=_LOADER)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
         raise InvalidLockfileError(f"{where}: no YAML: {error}", hint=REBUILD) from error
     return _lock(_checked(value, where))
+
+
+def _refuse_what_we_never_write(text: str) -> None:
+    """Raise ValueError for what would exhaust whoever builds the value: aliases, depth, masses."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        if count > _MOST_VALUES:
+            raise ValueError(f"it holds more than {_MOST_VALUES:,} values")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it holds an alias")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class ConflictMarkersError(InvalidLockfileError):

@@ -7,6 +7,7 @@ round in circles; a manifest that is itself a link must lead to a place inside t
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _SUFFIXES = (".yaml", ".yml")
 #: What it lists, in the syntax of .gitignore, is no manifest.
 IGNORE_FILE = ".reconcilerignore"
+_MOST_STARS = 3
+_LEADS_OUT = "this link leads out of the directory that holds the manifests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,12 @@ def printable(name: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
 
 
+def _refuse_costly(pattern: str) -> None:
+    """Refuse what takes longer to match than anybody waits, as regular expressions do."""
+    if any(part != "**" and part.count("*") > _MOST_STARS for part in pattern.split("/")):
+        raise re.error("too many stars")
+
+
 class _Walk:
     """One walk through a directory."""
 
@@ -96,12 +105,15 @@ class _Walk:
         elif not name.endswith(_SUFFIXES):
             return
         elif entry.is_symlink() and not self._leads_inside(entry.path):
-            self._note(name, "this link leads out of the directory that holds the manifests")
+            self._note(name, _LEADS_OUT)
         else:
             self.found.sources.append(Source(entry.path, self._shown(name)))
 
     def _read_ignore_file(self) -> GitIgnoreSpec | None:
         path = str(self.found.root / IGNORE_FILE)
+        if not self._leads_inside(path):
+            self._note(IGNORE_FILE, _LEADS_OUT)
+            return None
         try:
             text = files.decode(files.read_bytes(path))
         except files.MissingError:
@@ -121,8 +133,9 @@ class _Walk:
         good = []
         for number, line in enumerate(lines, start=1):
             try:
+                _refuse_costly(line)
                 GitIgnoreSpec.from_lines([line])
-            except GitIgnorePatternError:
+            except (GitIgnorePatternError, re.error):
                 message = f"{quoted(line)} is no pattern in the syntax of .gitignore"
                 shown = self._shown(IGNORE_FILE)
                 self.found.diagnostics.append(Diagnostic(shown, number, 1, message))

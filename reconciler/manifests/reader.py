@@ -32,7 +32,11 @@ DEEPEST = 100
 #: The most values that the aliases of one file may repeat, all together.
 ALIAS_BUDGET = 200_000
 
+#: The most values and keys that a file may hold: each takes hundreds of bytes to read.
+MOST_VALUES = 500_000
+
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOO_MANY = f"this file holds more than {MOST_VALUES:,} values; split it"
 TOO_DEEP = f"this is nested more than {DEEPEST} levels deep"
 
 
@@ -148,8 +152,12 @@ class _Reader:
         loader = _Loader(text)
         try:
             loader.get_event()
+            room = MOST_VALUES
             while (event := loader.get_event()).__class__ is not events.StreamEndEvent:
                 handlers[event.__class__](event)
+                room -= 1
+                if not room:
+                    raise _StopReadingError(_fault_at(event, _TOO_MANY))
         finally:
             loader.dispose()
 

@@ -107,7 +107,7 @@ def _escaped_html(text: str) -> str:
 
 def _code(text: str) -> str:
     """Return text as inline code, in a fence longer than any run of backticks in it."""
-    plain = safe(text)
+    plain = safe(text) or " "  # without anything between them, two backticks open a longer code
     longest = max((len(run) for run in re.findall(r"`+", plain)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if longest or plain.startswith(" ") else ""

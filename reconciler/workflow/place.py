@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.manifests import files
+
 LOCKFILE = "reconciler.lock"
 
 
@@ -18,7 +20,8 @@ class Place:
     @property
     def root(self) -> Path:
         """The directory of the manifests: nothing outside of it is touched."""
-        return self.manifests if self.manifests.is_dir() else self.manifests.parent
+        is_directory = files.is_directory(str(self.manifests))
+        return self.manifests if is_directory else self.manifests.parent
 
 
 def place(manifests: Path, lockfile: Path | None = None) -> Place:

@@ -14,7 +14,7 @@ from reconciler import schema_files
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
 from reconciler.core.schema import Checker
 from reconciler.core.scope import EVERYTHING, Scope
-from reconciler.lockfile import replace_file
+from reconciler.lockfile import UnfitFileError, read_file, replace_file
 from reconciler.render import json as as_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Plan
 
 _MOST_NAMED = 10
+#: The most bytes that a saved plan may have.
+_LARGEST = 50_000_000
 
 
 class InvalidSavedPlanError(ReconcilerError):
@@ -76,9 +78,11 @@ def save(
 def read(path: Path) -> Saved:
     """Read a saved plan; raises InvalidSavedPlanError."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_file(path, _LARGEST))
     except OSError as error:
         raise InvalidSavedPlanError(f"{path}: {error.strerror}") from error
+    except UnfitFileError as error:
+        raise InvalidSavedPlanError(f"{path} {error}", hint=_AGAIN) from error
     except (ValueError, RecursionError) as error:
         raise InvalidSavedPlanError(f"{path} is no saved plan: {error}", hint=_AGAIN) from error
     problems = Checker(schema_files.load("plan")).problems(content)
