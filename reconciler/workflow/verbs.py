@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.errors import InvalidLockfileError
+from reconciler.core.errors import InvalidLockfileError, UnreachableError
 from reconciler.core.model.events import RunResult
 from reconciler.core.planning import compute_plan
 from reconciler.core.planning.destruction import compute_destruction
@@ -105,7 +105,8 @@ def refresh(
 ) -> bool:
     """Rewrite the lockfile from live state; return whether its bytes changed.
 
-    A lockfile with conflict markers is rebuilt; any other unusable one raises.
+    A lockfile with conflict markers is rebuilt; any other unusable one raises. What cannot be read
+    keeps its old entry, and raises UnreachableError when all else is written.
     """
     store = Store(place.lockfile)
     name = api_name(access, desired)
@@ -115,7 +116,20 @@ def refresh(
             lock = _read_lock(store, name)
         with connect(place, access, desired) as connection:
             observed, _ = _run(_observe(connection, desired, lock))
-        return store.write(record(desired, observed, lock, api_url=name))
+        changed = store.write(record(desired, observed, lock, api_url=name))
+        _require_all_read(compute_plan(desired, observed, lock, api_url=name))
+        return changed
+
+
+def _require_all_read(found: Plan) -> None:
+    if not found.unknown:
+        return
+    first, *others = found.unknown
+    more = f" (and {len(others)} more)" if others else ""
+    raise UnreachableError(
+        f"{first.resource}: {first.why}{more}",
+        hint="The lockfile keeps what it said of what could not be read; run `refresh` again.",
+    )
 
 
 def apply(

@@ -60,3 +60,17 @@ def test_a_target_that_was_protected_by_a_run_that_could_not_read_it(
     project.targets(target("one"), target("two", policy=PROTECTED))
     assert project.run("apply").code == ExitCode.ERROR
     prune_two(project, meddler)
+
+
+def test_a_refresh_that_cannot_read_a_target_says_so_and_keeps_its_entry(
+    project: Project, meddler: Meddler
+) -> None:
+    project.targets(target("one"), target("two"))
+    assert project.run("apply").code == ExitCode.OK
+    before = project.lockfile.read_bytes()
+    meddler.on("GET .*/targets/two", answer(503, {"error": "Busy"}))
+    ended = project.run("refresh")
+    assert (ended.code, ended.out) == (ExitCode.ERROR, "")
+    assert "coding/two: " in ended.err
+    assert "Busy" in ended.err
+    assert project.lockfile.read_bytes() == before
