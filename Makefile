@@ -1,6 +1,6 @@
 # `make demo` and `make test` set themselves up; nothing outside this directory is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports tests bench audit lock clean
+.PHONY: help demo test lint types imports tests bench soak guarantees audit lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,6 +36,12 @@ tests: $(VENV)/installed-wheel
 bench: $(VENV)/installed-wheel ## Measure, as ratios within one run
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/serve.py
+
+soak: $(VENV)/installed-dev ## Simulate storms until one breaks a guarantee or Ctrl-C
+	scripts/soak
+
+guarantees: $(VENV)/installed-dev ## Run the simulation and write its figures into docs/guarantees.md
+	scripts/guarantees
 
 audit: $(BIN)/python ## Look for known vulnerabilities in what is locked; asks the network
 	$(PIP) install --upgrade --target $(VENV)/audit --require-hashes --requirement requirements/audit.txt

@@ -28,6 +28,8 @@ Json = dict[str, Any]
 Value = TypeVar("Value")
 DEFAULT_MODEL = "Qwen/Qwen3-32B"
 LATENCY = 0.01
+#: How the names of the calls begin that change something.
+WRITES = ("create", "delete", "run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,12 @@ class Fault:
 class _Answer:
     """Hands over the answer to a call, unless that gets lost."""
 
-    def __init__(self, lost: Sequence[Fault]) -> None:
+    def __init__(self, lost: Sequence[BaseException]) -> None:
         self._lost = lost
 
     def __call__(self, value: Value) -> Value:
-        for fault in self._lost:
-            raise fault.error
+        for error in self._lost:
+            raise error
         return value
 
 
@@ -275,10 +277,16 @@ class FakeApi:
         """Let a moment pass and a fault strike; return what hands over the answer, or loses it."""
         call = Call(self.clock.now(), name, of)
         self.calls.append(call)
-        await asyncio.sleep(LATENCY)
-        if name.startswith(("create", "delete", "run")):
+        gone = await self._travel()
+        if name.startswith(WRITES):
             self.journal.append(str(call))
-        return _Answer(self._raise_faults(call))
+        lost = [fault.error for fault in self._raise_faults(call)]
+        return _Answer([*gone, *lost])
+
+    async def _travel(self) -> Sequence[BaseException]:
+        """Let the moment pass that a call takes; return why nobody will hear the answer."""
+        await asyncio.sleep(LATENCY)
+        return ()
 
     def _raise_faults(self, call: Call) -> list[Fault]:
         struck = [fault for fault in self.faults if fault.strikes(call)]

@@ -6,6 +6,7 @@ What fails takes only its dependants with it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from reconciler.core import normalize
 from reconciler.core.errors import (
     ApiError,
     AuthenticationError,
+    ConflictError,
     ExitCode,
     PaymentRequiredError,
     UnreachableError,
@@ -20,7 +22,7 @@ from reconciler.core.errors import (
 from reconciler.core.model.events import Event, EventKind
 from reconciler.core.model.lock import LockedPrompt, LockedRepo
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.model.observed import LiveRepo, LiveTarget
+from reconciler.core.model.observed import COMPLETE, Absent, LiveRepo, LiveTarget, Unreadable
 from reconciler.core.model.plan import CREATES, Action, Verb
 from reconciler.core.planning.record import locked_target
 from reconciler.core.planning.resources import resolved
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from reconciler.core.model.desired import DesiredTarget
+    from reconciler.core.model.observed import LiveStage
 
 #: Targets in one batch call: few requests, and bodies far below any limit on their size.
 BATCH = 50
@@ -154,9 +157,43 @@ def _item(run: Run, action: Action) -> dict[str, Any]:
 
 
 async def _delete_live(run: Run, action: Action) -> None:
-    await run.api.delete_target(action.resource.repo, action.live_name)
+    if await _is_there_still(run, action):
+        await run.api.delete_target(action.resource.repo, action.live_name)
+        _tell(run, EventKind.DELETED, action)
     run.keeper.forget(action.resource)
-    _tell(run, EventKind.DELETED, action)
+
+
+async def _is_there_still(run: Run, action: Action) -> bool:
+    """Look again before a deletion: somebody may have replaced, since the plan, what must go.
+
+    Raises ConflictError where it is not what the plan saw, UnreachableError where nobody knows.
+    """
+    id_ = replace(action.resource, name=action.live_name)
+    planned, seen = run.observed.targets.get(id_), await run.api.target(id_.repo, id_.name)
+    if isinstance(seen, Absent):
+        return False
+    if not isinstance(planned, LiveTarget) or await _differs(run, id_, planned, seen):
+        raise ConflictError(
+            f"{id_} has changed since the plan was made, and was not deleted",
+            hint="Run again: a new plan says whether it still has to go.",
+        )
+    return True
+
+
+async def _differs(run: Run, id_: ResourceId, planned: LiveTarget, seen: LiveTarget) -> bool:
+    if seen.config != planned.config:
+        return True
+    stages = [await run.api.stage(id_.repo, id_.name, stage) for stage in planned.stages]
+    return any(map(_is_another, planned.stages.values(), stages))
+
+
+def _is_another(planned: LiveStage | Unreadable, now: LiveStage) -> bool:
+    """Say whether what a stage made is no longer what it was; that it goes on does not count."""
+    if isinstance(planned, Unreadable):
+        return False
+    was_complete, is_complete = (each.status == COMPLETE for each in (planned, now))
+    known = None not in {planned.lines, now.lines}
+    return was_complete != is_complete or (is_complete and known and planned.lines != now.lines)
 
 
 async def _delete(run: Run, action: Action) -> None:

@@ -30,11 +30,19 @@ def state_directory(root: Path) -> Path:
         directory.mkdir(exist_ok=True)
         if directory.is_symlink():
             raise ReconcilerError(f"{directory} is a link, and nothing is written behind links")
-        with contextlib.suppress(FileExistsError), (directory / ".gitignore").open("x") as ignore:
-            ignore.write("*\n")
+        _keep_out_of_git(directory / ".gitignore")
     except OSError as error:
         raise ReconcilerError(f"cannot write to {directory}: {error.strerror}") from error
     return directory
+
+
+def _keep_out_of_git(ignore: Path) -> None:
+    """Write the file unless it says something already; an empty one is left by a killed run."""
+    if os.path.lexists(ignore) and (ignore.is_symlink() or ignore.stat().st_size):
+        return
+    mode = "w" if ignore.exists() else "x"
+    with contextlib.suppress(FileExistsError), ignore.open(mode) as file:
+        file.write("*\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,10 @@ WISHES: dict[str, tuple[Any, ...]] = {
 class Project:
     """A project that a random source keeps changing; every state of it is valid."""
 
-    def __init__(self, draw: Random) -> None:
+    def __init__(self, draw: Random, without: frozenset[str] = frozenset()) -> None:
         self._draw = draw
+        #: Targets that are left out of what is declared.
+        self._without = without
         self._budget: int | None = None
         self._prompts = {name: self._new_prompt() for name in PROMPTS}
         self._targets = {name: self._new_target() for name in TARGETS if draw.random() < 0.7}
@@ -52,7 +54,15 @@ class Project:
 
     def change(self) -> None:
         """Do what a person may do to manifests, once."""
-        often = (self._edit, self._edit, self._edit, self._add, self._remove)
+        often = (
+            self._edit,
+            self._edit,
+            self._edit,
+            self._add,
+            self._add,
+            self._remove,
+            self._remove,
+        )
         self._draw.choice((*often, *often, self._rewrite, self._budgeted))()
 
     def give_in(self) -> None:
@@ -63,7 +73,8 @@ class Project:
             said |= {**REVISE, "on_shortfall": "accept", "retries": 9}
 
     def names(self) -> list[str]:
-        return sorted(self._targets)
+        """Return the targets that are declared; one at least."""
+        return sorted(self._targets.keys() - self._without) or sorted(self._targets)[:1]
 
     def declared(self) -> Desired:
         limits = {} if self._budget is None else {"max_new_trajectories": self._budget}
@@ -86,8 +97,9 @@ class Project:
         """Change one thing about one target."""
         fields = self._draw.choice((POLICIES, SPECS, WISHES))
         key = self._draw.choice(sorted(fields))
-        if self._targets:
-            self._targets[self._draw.choice(self.names())][key] = self._draw.choice(fields[key])
+        self._targets[self._draw.choice(sorted(self._targets))][key] = self._draw.choice(
+            fields[key]
+        )
 
     def _rewrite(self) -> None:
         self._prompts[self._draw.choice(PROMPTS)] = self._new_prompt()
@@ -97,7 +109,7 @@ class Project:
 
     def _remove(self) -> None:
         if len(self._targets) > 1:
-            del self._targets[self._draw.choice(self.names())]
+            del self._targets[self._draw.choice(sorted(self._targets))]
 
     def _budgeted(self) -> None:
         self._budget = self._draw.choice(BUDGETS)
@@ -108,7 +120,7 @@ class Project:
         spec = {key: said[key] for key in SPECS if key != "questions" and said[key] is not None}
         spec["generators"] = [{"type": "oneshot_qs", "numq": questions}]
         parent = said["template"]
-        if parent in self._targets and parent < name:
+        if parent in self.names() and parent < name:
             spec["template"] = parent
         stim = {"timeout": said["timeout"], "min_lines": questions if said["all"] else 1}
         rollout = {**stim, "min_lines": questions * each if said["all"] else 1}

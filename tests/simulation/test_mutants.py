@@ -1,38 +1,49 @@
-"""The simulation bites: a reconciler that breaks a rule is caught within a few storms.
+"""The simulation bites: a reconciler that breaks a promise is caught.
 
-Each mutant is the real one with a single safeguard taken out.
+Each mutant is the real one with a single safeguard taken out. It is hunted in a few storms, or at
+the crash points of the reference.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from reconciler.client import http
 from reconciler.core.errors import ApiError, UnreachableError
-from reconciler.core.model.observed import Absent, LiveStage
-from reconciler.core.planning import compute, orphans
-from reconciler.engine import convergence, observer
+from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Unreadable
+from reconciler.core.planning import compute, destruction, orphans
+from reconciler.core.planning import record as recording
+from reconciler.core.planning.stages import failed_attempts
+from reconciler.engine import convergence, creation, executor, observer
 from reconciler.engine.convergence import _Drive, _Subject
 from reconciler.engine.keeper import Keeper
-from reconciler.lockfile import Store
+from reconciler.lockfile import Store, store
 from reconciler.workflow import verbs
 
-from .cron import BrokenError, live
-from .watched import WatchedApi
+from .client import Client
+from .crash_points import crashed, deaths, reference
+from .figures import FIGURES
+from .process import Loss
+from .storms import Case, breaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from reconciler.core.model.desired import Desired, Stage
+    from reconciler.core.model.lock import Lock
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.plan import Plan
 
 #: Storms within which a mutant must be caught.
-STORMS = 60
-RUNS = 14
+STORMS = 120
+ROUNDS = 10
 
 
 def attempts_not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -107,15 +118,15 @@ def starts_on_hearsay(patch: pytest.MonkeyPatch) -> None:
 
 
 def lost_answers_repeated(patch: pytest.MonkeyPatch) -> None:
-    run = WatchedApi.run
+    run = Client.run
 
-    async def insisting(self: WatchedApi, repo: str, target: str, stage: Stage) -> LiveStage:
+    async def insisting(self: Client, repo: str, target: str, stage: Stage) -> LiveStage:
         try:
             return await run(self, repo, target, stage)
         except UnreachableError:
             return await run(self, repo, target, stage)
 
-    patch.setattr(WatchedApi, "run", insisting)
+    patch.setattr(Client, "run", insisting)
 
 
 def goes_on_without_credits(patch: pytest.MonkeyPatch) -> None:
@@ -136,32 +147,173 @@ def writes_without_need(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(verbs, "_read_lock", lambda store, _: store.read())
 
 
-MUTANTS = (
-    attempts_not_counted,
-    attempts_not_on_disk,
-    unreadable_is_absent,
-    no_gate_before_deletions,
-    any_number_of_deletions,
-    protection_of_orphans_ignored,
-    budget_ignored,
-    starts_on_hearsay,
-    lost_answers_repeated,
-    goes_on_without_credits,
-    writes_without_need,
+def attempts_counted_after_the_start(patch: pytest.MonkeyPatch) -> None:
+    start = _Drive._start
+
+    async def late(self: _Drive, seen: LiveStage, decision: Any) -> LiveStage | None:
+        subject, stage = self._subject, self._stage
+        with pytest.MonkeyPatch.context() as held:
+            count, n = subject.count_attempt, failed_attempts(subject.attempts(stage)) + 1
+            held.setattr(subject, "count_attempt", lambda stage: n)
+            answer = await start(self, seen, decision)
+        if seen.status == "failed":
+            count(stage)
+        return answer
+
+    patch.setattr(_Drive, "_start", late)
+
+
+def attempts_forgotten_by_the_next_run(patch: pytest.MonkeyPatch) -> None:
+    record = recording.record
+
+    def forgetful(*args: Any, **more: Any) -> Lock:
+        lock = record(*args, **more)
+        targets = {
+            id_: replace(
+                entry, stages={s: replace(seen, attempts=0) for s, seen in entry.stages.items()}
+            )
+            for id_, entry in lock.targets.items()
+        }
+        return replace(lock, targets=targets)
+
+    patch.setattr(executor, "record", forgetful)
+
+
+def destruction_spares_nothing(patch: pytest.MonkeyPatch) -> None:
+    plan = destruction.compute_destruction
+
+    def ruthless(desired: Desired, *args: Any, **more: Any) -> Plan:
+        bare = {
+            id_: replace(target, policy=replace(target.policy, prevent_destroy=False))
+            for id_, target in desired.targets.items()
+        }
+        return plan(replace(desired, targets=bare), *args, **more)
+
+    patch.setattr(verbs, "compute_destruction", ruthless)
+
+
+def deletes_unread(patch: pytest.MonkeyPatch) -> None:
+    """What could not be read is taken for what the lockfile says, and is deleted at one look."""
+    look = observer._Observer.look_at_target
+
+    async def credulous(self: Any, candidate: tuple[ResourceId, bool]) -> None:
+        await look(self, candidate)
+        if isinstance(self._targets[candidate[0]], Unreadable):
+            self._targets[candidate[0]] = LiveTarget({})
+
+    async def trusting(*_: object) -> bool:
+        return True
+
+    patch.setattr(observer._Observer, "look_at_target", credulous)
+    patch.setattr(creation, "_is_there_still", trusting)
+
+
+def run_lock_not_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(verbs, "hold", lambda *_: nullcontext())
+
+
+def page_of_a_proxy_is_absence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(http, "_speaks_json", lambda response: True)
+
+
+def key_follows_redirects(patch: pytest.MonkeyPatch) -> None:
+    lane = http.Http._new_lane
+
+    def trusting(self: http.Http) -> httpx.AsyncClient:
+        client = lane(self)
+        client.follow_redirects = True
+        return client
+
+    patch.setattr(http.Http, "_new_lane", trusting)
+    patch.setattr(httpx.AsyncClient, "_redirect_headers", lambda _, request, *rest: request.headers)
+
+
+def lockfile_written_in_place(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(store, "replace_file", lambda path, content: path.write_text(content))
+
+
+class _Without:
+    """The module ``os``, in which one function does nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda *_: None) if name == self._name else getattr(os, name)
+
+
+def lockfile_not_synced(patch: pytest.MonkeyPatch) -> None:
+    synced = store._sync_directory
+    patch.setattr(store, "os", _Without("fsync"))
+
+    def still(directory: Path) -> None:
+        with pytest.MonkeyPatch.context() as held:
+            held.setattr(store, "os", os)
+            synced(directory)
+
+    patch.setattr(store, "_sync_directory", still)
+
+
+def directory_not_synced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(store, "_sync_directory", lambda directory: None)
+
+
+#: What is said about a mutant that is caught: it must be caught for what it does.
+IN_STORMS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
+    attempts_not_counted: "before that was on disk",
+    attempts_not_on_disk: "before that was on disk",
+    attempts_counted_after_the_start: "before that was on disk",
+    attempts_forgotten_by_the_next_run: "more often than the policy allows",
+    unreadable_is_absent: "not seen to be absent",
+    page_of_a_proxy_is_absence: "which was there all the time",
+    no_gate_before_deletions: "without --allow-destroy",
+    any_number_of_deletions: "beyond --max-deletions",
+    protection_of_orphans_ignored: "which was protected",
+    destruction_spares_nothing: "which is protected",
+    deletes_unread: "which it could not read",
+    budget_ignored: "beyond the budget",
+    starts_on_hearsay: "going by what it saw",
+    lost_answers_repeated: "without having looked",
+    goes_on_without_credits: "after the credits ran out",
+    writes_without_need: "still no rest",
+    run_lock_not_taken: "two runs work in one directory",
+    key_follows_redirects: "the key went to elsewhere",
+    lockfile_written_in_place: "neither the last one written nor the one being written",
+}
+AT_CRASH_POINTS = (
+    attempts_counted_after_the_start,
+    lockfile_written_in_place,
+    lockfile_not_synced,
+    directory_not_synced,
 )
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_is_caught(
-    mutant: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def named(mutant: Callable[..., None]) -> str:
+    return mutant.__name__
+
+
+@pytest.mark.parametrize("mutant", IN_STORMS, ids=named)
+def test_a_mutant_is_caught_in_storms(
+    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant(monkeypatch)
-    for seed in range(STORMS):
-        root = tmp_path / str(seed)
-        root.mkdir()
-        with monkeypatch.context() as patch:
-            try:
-                live(seed, root, patch, RUNS)
-            except BrokenError:
-                return
-    pytest.fail(f"not caught in {STORMS} storms")
+    FIGURES.name("mutants", named(mutant))
+    assert any(IN_STORMS[mutant] in breaks(Case(seed, ROUNDS)) for seed in range(STORMS))
+    FIGURES.name("mutants caught", named(mutant))
+
+
+@pytest.mark.parametrize("mutant", AT_CRASH_POINTS, ids=named)
+def test_a_mutant_is_caught_at_a_crash_point(
+    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reference() as (acts, root):
+        mutant(monkeypatch)
+        FIGURES.name("mutants", named(mutant))
+        found = [
+            death
+            for loss in (Loss.CONTENT, Loss.NAMES, Loss.NONE)
+            for _, death in deaths(acts[0], loss)
+        ]
+        places = (root / str(number) for number in range(len(found)))
+        assert any(crashed(next(places), 0, acts[0], death)[1] for death in found)
+    FIGURES.name("mutants caught", named(mutant))
