@@ -65,16 +65,22 @@ def _invalid(error: InvalidManifestsError) -> ExitCode:
 
 
 def _broken_pipe(_: BaseException) -> ExitCode:
-    # Who reads our output has gone, `head` for one; the interpreter must not complain at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # Who reads our output has gone, `head` for one.
+    _give_up_stdout()
     return ExitCode.OK
 
 
 def _system(error: OSError) -> ExitCode:
     if error.errno not in _FULL:
         return _internal(error)
+    _give_up_stdout()
     _say(f"error: cannot write: {error.strerror}")
     return ExitCode.ERROR
+
+
+def _give_up_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere: the interpreter would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _internal(error: BaseException) -> ExitCode:

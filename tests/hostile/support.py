@@ -96,6 +96,8 @@ def measured(
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAD_", "RECONCILER_"))}
+    # A limited process may leave half a file of byte code behind, for others to stumble over.
+    clean["PYTHONDONTWRITEBYTECODE"] = "1"
     began = time.monotonic()
     # The peak that the system tells of a process begins with that of its parent: ask itself.
     ended = subprocess.run(
