@@ -42,11 +42,16 @@ def faults(definition: str, value: object) -> list[Fault]:
 @cache
 def definitions() -> dict[str, Any]:
     """Return all definitions by name, to be shared and not changed."""
+    found: dict[str, Any] = load("api.v1.json")["$defs"]
+    return found
+
+
+def load(file: str) -> dict[str, Any]:
+    """Return a JSON Schema of the project, from a checkout or from the wheel."""
     packaged = _PACKAGE / "schemas"
     folder = packaged if packaged.is_dir() else _PACKAGE.parent / "schemas"
-    document = json.loads((folder / "api.v1.json").read_bytes())
-    found: dict[str, Any] = document["$defs"]
-    return found
+    schema: dict[str, Any] = json.loads((folder / file).read_bytes())
+    return schema
 
 
 def _schema(definition: str) -> dict[str, Any]:

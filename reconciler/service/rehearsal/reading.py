@@ -12,17 +12,18 @@ import math
 import re
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from reconciler.service import schema
 from reconciler.service.rehearsal.script import ANYTHING, Amount, JobRule, RequestRule, Script, When
 from reconciler.service.settings import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from jsonschema.exceptions import ValidationError
 
@@ -31,7 +32,6 @@ LARGEST = 100_000
 DEEPEST = 8
 """The deepest nesting of mappings and lists in a rehearsal file."""
 
-_PACKAGE = Path(__file__).parents[2]
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _LONGEST_SHOWN = 60
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
@@ -171,21 +171,21 @@ def _misfits(document: _Document) -> Iterator[Problem]:
     misspelt = {_path(error) for error in errors if error.validator == "additionalProperties"}
     for error in errors:
         path = _path(error)
-        schema: Any = error.schema
+        rule: Any = error.schema
         if error.validator == "additionalProperties":
             yield from _unknown_keys(error, document)
-        elif "title" in schema:
-            message = f"{_subject(path)} should be {schema['title']}"
+        elif "title" in rule:
+            message = f"{_subject(path)} should be {rule['title']}"
             mark = document.places.get(path)
             yield _at(mark, f"{message}, not {_shown(error.instance)}")
         elif error.validator == "not" or path not in misspelt:
-            yield _at(document.places.get(path), schema["description"])
+            yield _at(document.places.get(path), rule["description"])
 
 
 def _unknown_keys(error: ValidationError, document: _Document) -> Iterator[Problem]:
-    schema: Any = error.schema
+    rule: Any = error.schema
     given: Any = error.instance
-    known: dict[str, Any] = schema["properties"]
+    known: dict[str, Any] = rule["properties"]
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key[:_LONGEST_SHOWN], known, n=1)
@@ -224,9 +224,7 @@ def _shown(value: object) -> str:
 
 @cache
 def _validator() -> Draft202012Validator:
-    packaged = _PACKAGE / "schemas"
-    folder = packaged if packaged.is_dir() else _PACKAGE.parent / "schemas"
-    return Draft202012Validator(json.loads((folder / "rehearsal.v1.json").read_bytes()))
+    return Draft202012Validator(schema.load("rehearsal.v1.json"))
 
 
 def _script(value: Any) -> Script:
