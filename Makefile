@@ -32,15 +32,15 @@ imports: $(VENV)/installed-dev
 tests: $(VENV)/installed-wheel
 	$(BIN)/python -m pip check
 	RECONCILER_TESTS=installed $(BIN)/pytest -n auto -q
+	@echo 'Known vulnerabilities were not looked for, since that needs the network: run `make audit`.'
 
-bench: $(VENV)/installed-wheel ## Measure, as ratios within one run
-	$(BIN)/python benchmarks/apply.py
-	$(BIN)/python benchmarks/serve.py
+bench: $(VENV)/installed-wheel ## Measure, and write the figures into docs/performance.md
+	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/installed-dev ## Simulate storms until one breaks a guarantee or Ctrl-C
 	scripts/soak
 
-guarantees: $(VENV)/installed-dev ## Run the simulation and write its figures into docs/guarantees.md
+guarantees: $(VENV)/installed-dev ## Simulate and fuzz; write the figures into docs/guarantees.md
 	scripts/guarantees
 
 audit: $(BIN)/python ## Look for known vulnerabilities in what is locked; asks the network

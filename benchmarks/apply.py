@@ -1,134 +1,167 @@
-"""How close ``apply`` comes to the critical path: N targets with jobs of known length.
+"""How close ``apply`` comes to the critical path: the longest stim and rollout of one target.
 
-Starts the service in a process of its own, applies projects of growing size to it and prints the
-wall time over the length of one target's jobs, which no client can beat. Process start is excluded.
+No client can be faster than that, and the durations are random and known to the stub of the API
+alone. The wall time holds everything from reading the manifests to the lockfile; only the start of
+the process is left out. Baselines of the same run poll the same jobs at fixed intervals. Jobs of
+ten minutes run in virtual time, with the same engine and client.
 
-    python benchmarks/apply.py [--targets 1,3,20] [--stim 2.0] [--rollout 3.0]
+    python -m benchmarks.apply [--scale 1.0]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import subprocess
-import sys
+import asyncio
+import math
+import statistics
 import tempfile
 import time
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reconciler import __version__
-from reconciler.workflow import verbs
-from reconciler.workflow.access import Access
-from reconciler.workflow.loading import load
-from reconciler.workflow.place import place
+from benchmarks import sockets, virtual, world
+from benchmarks.common import Figure, run
+from benchmarks.stub_service import PROGRESS, Settings
+from reconciler.engine.pacing import HOSTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.core.model.events import RunResult
-
-PACE = 0.1
-CONCURRENCY = 10
-KEY = "benchmark"
-
-
-def main() -> None:
-    options = _options()
-    print(f"reconciler {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores")
-    critical = options.stim + options.rollout
-    print(f"jobs: stim {options.stim:g} s, rollout {options.rollout:g} s; offline model")
-    print(f"{'targets':>8} {'wall s':>8} {'/ critical path':>16} {'requests / job':>15}")
-    for count in options.targets:
-        wall, result = _measure(count, options.stim, options.rollout)
-        if not result.converged:
-            sys.exit(f"{count} targets did not converge: {result.outcomes}")
-        per_job = result.requests / (2 * count)
-        print(f"{count:>8} {wall:>8.2f} {wall / critical:>16.3f} {per_job:>15.1f}")
+STIM, ROLLOUT = 2.0, 3.0
+FEW, MANY, ROUNDS = 20, 1000, 3
+FIXED, OFFICIAL = 0.5, 30.0
+_LONG, _SEEDS = 600.0, 40
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    sizes = [1, 3, 20]
-    parser.add_argument("--targets", type=_sizes, default=sizes, help="sizes, like 1,3,20")
-    parser.add_argument("--stim", type=float, default=2.0, help="seconds of a stim job")
-    parser.add_argument("--rollout", type=float, default=3.0, help="seconds of a rollout job")
-    return parser.parse_args()
+def measure(scale: float = 1.0) -> list[Figure]:
+    """Return the figures; ``scale`` is a share of the targets and of the length of their jobs."""
+    few, many = max(1, round(FEW * scale)), max(1, round(MANY * scale))
+    seconds = {"stim": STIM * scale, "rollout": ROLLOUT * scale}
+    rounds = max(1, round(ROUNDS * scale))
+    _apply(1, dict.fromkeys(seconds, 0.01), "linear")  # imports what is imported when needed
+    return [
+        *_of_few(few, seconds, rounds),
+        *_of_other_progress(few, seconds),
+        *_of_many(many, seconds),
+        *_of_baselines(few, seconds),
+        *_of_long_jobs(max(1, round(_SEEDS * scale))),
+    ]
 
 
-def _sizes(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """How one ``apply`` went."""
+
+    ratio: float
+    #: Status requests for each job, on average; and for the one that had most of them.
+    looks: float
+    most: int
 
 
-def _measure(count: int, stim: float, rollout: float) -> tuple[float, RunResult]:
-    with tempfile.TemporaryDirectory() as directory, _service(Path(directory) / "data") as url:
+def _of_few(count: int, seconds: dict[str, float], rounds: int) -> Iterator[Figure]:
+    found = [_apply(count, seconds, "linear", seed) for seed in range(1, rounds + 1)]
+    ratios = [one.ratio for one in found]
+    note = f"median of {rounds}, at worst {max(ratios):.3f}"
+    yield Figure(f"{count} targets / critical path", statistics.median(ratios), "x", 1.02, note)
+    looks, most = statistics.mean(one.looks for one in found), max(one.most for one in found)
+    yield Figure("status requests for a job", looks, "", 8, f"on average; {most} at most")
+
+
+def _of_other_progress(count: int, seconds: dict[str, float]) -> Iterator[Figure]:
+    for progress in PROGRESS:
+        if progress != "linear":
+            found = _apply(count, seconds, progress)
+            note = f"{found.looks:.1f} status requests for a job, {found.most} at most"
+            yield Figure(f"{count} targets, progress: {progress}", found.ratio, "x", 1.10, note)
+
+
+def _of_many(count: int, seconds: dict[str, float]) -> Iterator[Figure]:
+    found = _apply(count, seconds, "linear")
+    note = f"{found.looks:.1f} status requests for a job, {found.most} at most"
+    yield Figure(f"{count:,} targets, all at once", found.ratio, "x", 1.15, note)
+
+
+def _apply(count: int, seconds: dict[str, float], progress: str, seed: int = 1) -> _Applied:
+    with (
+        world.stub(**seconds, seed=seed, progress=progress) as stub,
+        tempfile.TemporaryDirectory() as directory,
+    ):
         project = Path(directory) / "project"
-        _write_project(project, count, stim, rollout)
-        where = place(project)
-        desired = load(where).desired
-        access = Access(api_url=url, environment={"BREAD_API_KEY": KEY})
+        world.write_project(project, count)
+        wall = world.apply(project, stub.url, parallelism=count)
+        report = stub.report()
+    looks = report["requests"]["status"] / (2 * count)
+    return _Applied(wall / report["critical_path"], looks, report["most_looks"])
+
+
+# Baselines.
+
+
+def _of_baselines(count: int, seconds: dict[str, float]) -> Iterator[Figure]:
+    with world.stub(**seconds) as stub:
+        stub.create(count)
         begun = time.perf_counter()
-        result = verbs.apply(
-            where,
-            desired,
-            access,
-            verbs.ApplyOptions(verbs.PlanOptions(parallelism=count)),
-            confirm=lambda _: True,
-            emit=lambda _: None,
-        )
-        return time.perf_counter() - begun, result
-
-
-@contextmanager
-def _service(data: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "reconciler", "serve", "--port", "0", "--pace", str(PACE)]
-    process = subprocess.Popen(
-        [*command, "--data", str(data)],
-        env={**os.environ, "BREAD_API_KEY": KEY},
-        stderr=subprocess.PIPE,
-        text=True,
+        asyncio.run(_poll_all(stub.url, count))
+        wall, report = time.perf_counter() - begun, stub.report()
+    looks = report["requests"]["status"] / (2 * count)
+    critical = report["critical_path"]
+    yield Figure(
+        f"baseline: sockets, all at once, polling every {FIXED:g} s",
+        wall / critical,
+        "x",
+        note=f"{looks:.1f} status requests for a job",
     )
-    assert process.stderr
-    try:
-        yield process.stderr.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _write_project(project: Path, count: int, stim: float, rollout: float) -> None:
-    """Write targets whose stim asks one question a tick, and whose rollout answers ten a tick."""
-    questions = round(stim / PACE)
-    each = round(rollout / PACE * CONCURRENCY / questions)
-    head = """apiVersion: reconciler/v1
-kind: Repo
-metadata: {name: bench}
----
-apiVersion: reconciler/v1
-kind: Prompt
-metadata: {repo: bench, name: teacher}
-spec: {messages: [{role: system, content: Be brief.}]}
-"""
-    target = """---
-apiVersion: reconciler/v1
-kind: Target
-metadata: {{repo: bench, name: target-{number}}}
-spec:
-  teacher_prompt: teacher
-  generators: [{{type: hardcoded, questions: [{questions}]}}]
-  num_traj_per_stimulus: {each}
-  max_concurrency: {concurrency}
-"""
-    rows = ", ".join(f"q{number}" for number in range(questions))
-    targets = (
-        target.format(number=number, questions=rows, each=each, concurrency=CONCURRENCY)
-        for number in range(count)
+    waits = [_official(job["ended"] - job["started"]) for job in report["jobs"]]
+    yield Figure(
+        f"baseline: the official client, one by one, every {OFFICIAL:g} s",
+        sum(waits) / critical,
+        "x",
+        note="computed from the same jobs",
     )
-    project.mkdir()
-    (project / "all.yaml").write_text(head + "".join(targets))
+
+
+def _official(seconds: float) -> float:
+    """Return how long the official client waits for a job: it looks at fixed intervals."""
+    return OFFICIAL * math.ceil(seconds / OFFICIAL)
+
+
+async def _poll_all(url: str, count: int) -> None:
+    await asyncio.gather(*(_poll(url, world.target_name(number)) for number in range(count)))
+
+
+async def _poll(url: str, target: str) -> None:
+    wire = await sockets.connect(url)
+    for stage in ("stim", "rollout"):
+        path = f"/v1/repo/{world.REPO}/targets/{target}/{stage}"
+        status: dict[str, Any] = await wire.ask(sockets.request("POST", path))
+        while status["status"] != "complete":
+            await asyncio.sleep(FIXED)
+            status = await wire.ask(sockets.request("GET", path))
+    wire.close()
+
+
+# Virtual time.
+
+
+def _of_long_jobs(seeds: int) -> Iterator[Figure]:
+    desired = virtual.project(1)
+    for progress in PROGRESS:
+        jobs = ({"stim": _LONG, "rollout": _LONG}, 0.25)
+        found = [
+            virtual.apply(desired, Settings(*jobs, seed, progress), HOSTED)
+            for seed in range(1, seeds + 1)
+        ]
+        yield from _long(progress, [one.ratio for one in found], [one.looks for one in found])
+
+
+def _long(progress: str, ratios: list[float], looks: list[int]) -> Iterator[Figure]:
+    name, usual = "10-minute jobs / critical path", progress == "linear"
+    reach, which = (1.005, "") if usual else (1.10, f", progress: {progress}")
+    note = f"virtual time; median of {len(ratios)}, at worst {max(ratios):.4f}"
+    yield Figure(name + which, statistics.median(ratios), "x", reach, note)
+    note = f"the most for any job; the median is {statistics.median(looks):.0f}"
+    yield Figure(f"status requests for a 10-minute job{which}", max(looks), "", 40, note)
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)

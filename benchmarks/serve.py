@@ -6,15 +6,13 @@ to the same stub in the same run and do nothing with the answers.
 
 Pages: a job with a million rows; the time of a page at the end over that of one at the beginning.
 
-    python benchmarks/serve.py [--trajectories 10000] [--concurrency 50] [--rows 1000000]
+    python -m benchmarks.serve [--scale 1.0]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from reconciler import __version__
+from benchmarks.common import ROOT, Figure, run
 from reconciler.service.state.store import Store
 
 if TYPE_CHECKING:
@@ -34,39 +32,31 @@ if TYPE_CHECKING:
 
 KEY = "benchmark"
 SECONDS = 0.02
-STUB = Path(__file__).with_name("stub_endpoint.py")
+TRAJECTORIES, CONCURRENCY, ROUNDS, ROWS = 10_000, 50, 3, 1_000_000
 TARGET = "/v1/repo/r/targets/t"
 REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: stub\r\nContent-Length: 2\r\n\r\n{}"
-SAMPLES = 10
+SAMPLES, PAGE = 10, 1000
 
 
-def main() -> None:
-    options = _options()
-    print(f"reconciler {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores")
-    if options.trajectories:
-        _trajectories(options.trajectories, options.concurrency, options.rounds)
-    if options.rows:
-        _pages(options.rows)
+def measure(scale: float = 1.0) -> list[Figure]:
+    """Return the figures; ``scale`` is a share of the trajectories and of the rows."""
+    trajectories = max(SAMPLES, round(TRAJECTORIES * scale))
+    return [*_trajectories(trajectories), *_pages(max(PAGE, round(ROWS * scale)))]
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trajectories", type=int, default=10_000)
-    parser.add_argument("--concurrency", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    return parser.parse_args()
-
-
-def _trajectories(number: int, concurrency: int, rounds: int) -> None:
-    ideal = number / concurrency * SECONDS
-    print(f"{number} trajectories, {concurrency} at once, {SECONDS * 1000:g} ms each: {ideal:g} s")
-    print(f"{'':>8} {'wall s':>8} {'/ ideal':>8} {'sockets / ideal':>16}")
+def _trajectories(number: int) -> Iterator[Figure]:
+    ideal = number / CONCURRENCY * SECONDS
+    bare, ours = [], []
     with _stub() as (port, length):
-        for turn in range(1, rounds + 1):
-            sockets = asyncio.run(_by_sockets(port, length, number, concurrency))
-            wall = _by_service(port, number, concurrency)
-            print(f"{turn:>8} {wall:>8.2f} {wall / ideal:>8.2f} {sockets / ideal:>16.2f}")
+        for _ in range(ROUNDS):
+            bare.append(asyncio.run(_by_sockets(port, length, number, CONCURRENCY)))
+            ours.append(_by_service(port, number, CONCURRENCY))
+    note = f"median of {ROUNDS}; {CONCURRENCY} at once, {SECONDS * 1000:g} ms each"
+    name = f"{number:,} trajectories"
+    ratio = statistics.median(ours) / statistics.median(bare)
+    yield Figure(f"{name} / bare sockets", ratio, "x", note=note)
+    note = f"bare sockets: {statistics.median(bare) / ideal:.2f} x"
+    yield Figure(f"{name} / ideal", statistics.median(ours) / ideal, "x", note=note)
 
 
 def _by_service(port: int, number: int, concurrency: int) -> float:
@@ -119,26 +109,24 @@ async def _by_sockets(port: int, length: int, number: int, concurrency: int) -> 
     return time.perf_counter() - started
 
 
-def _pages(rows: int) -> None:
+def _pages(rows: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as data, _service(data) as api:
         _create(api, SAMPLES, 1)
         for stage in ("stim", "rollout"):
             api.post(f"{TARGET}/{stage}")
             _wait(api, stage)
         _fill(Path(data), rows)
-        places = {"begin": 0, "middle": rows // 2, "end": rows - 1000}
-        print(f"{rows} rows, pages of 1000, median of 15")
-        first = 0.0
-        for name, offset in places.items():
-            seconds = statistics.median(_page(api, offset) for _ in range(15))
-            first = first or seconds
-            print(f"{name:>8} {seconds * 1000:>8.1f} ms {seconds / first:>6.2f} / begin")
+        begin, end = (
+            statistics.median(_page(api, offset) for _ in range(15)) for offset in (0, rows - PAGE)
+        )
+    note = f"median of 15; {end * 1000:.1f} ms"
+    yield Figure(f"page of {PAGE} at the end of {rows:,} rows / begin", end / begin, "x", note=note)
 
 
 def _page(api: httpx.Client, offset: int) -> float:
     started = time.perf_counter()
-    page = api.get(f"{TARGET}/rollout/output?offset={offset}&limit=1000").json()
-    assert len(page["output"]) == 1000
+    page = api.get(f"{TARGET}/rollout/output?offset={offset}&limit={PAGE}").json()
+    assert len(page["output"]) == PAGE
     return time.perf_counter() - started
 
 
@@ -157,7 +145,7 @@ def _fill(data: Path, rows: int) -> None:
 
 @contextmanager
 def _stub() -> Iterator[tuple[int, int]]:
-    with _process(str(STUB), str(SECONDS), stdout=subprocess.PIPE) as stub:
+    with _process("-m", "benchmarks.stub_endpoint", str(SECONDS), stdout=subprocess.PIPE) as stub:
         assert stub.stdout is not None
         port, length = map(int, stub.stdout.readline().split())
         yield port, length
@@ -178,7 +166,7 @@ def _service(data: str, model_port: int | None = None) -> Iterator[httpx.Client]
 
 @contextmanager
 def _process(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, *arguments], text=True, **options) as running:
+    with subprocess.Popen([sys.executable, *arguments], text=True, cwd=ROOT, **options) as running:
         try:
             yield running
         finally:
@@ -186,4 +174,4 @@ def _process(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)

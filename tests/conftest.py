@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import Phase, settings
+from processes import SAME_CODE
+from simulation.reporting import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
+# Whatever processes tests start, they run the code that is tested here.
+os.environ.update(SAME_CODE)
 
 # The same examples every time, so that a red run is red again; `--hypothesis-profile=thorough`
 # goes looking for others.

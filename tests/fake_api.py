@@ -164,6 +164,10 @@ class FakeApi:
         self.needless: list[str] = []
         self.restarts_failed = True
         self.intervals: list[tuple[float, float]] = []
+        #: What others do just before the next call of a name takes effect.
+        self.before: dict[str, Callable[[], None]] = {}
+        #: Names of which the answer to a batch says nothing, though they are there.
+        self.untold: set[str] = set()
 
     # What a test asks and arranges.
 
@@ -239,6 +243,22 @@ class FakeApi:
             raise ConflictError(f"Prompt '{name}' already exists with different content")
         answer(None)
 
+    async def create_prompts(
+        self, repo: str, prompts: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> Mapping[str, str | None]:
+        answer = await self._call("create_prompts", repo, *prompts)
+        verdicts: dict[str, str | None] = {}
+        for name, messages in prompts.items():
+            try:
+                self._raise_faults(Call(self.clock.now(), "batch item", (repo, name)))
+                self._put_prompt(repo, name, {"messages": list(messages)})
+                verdicts[name] = None
+            except NotFoundError:
+                raise
+            except ApiError as error:
+                verdicts[name] = error.message
+        return answer(self._told_of(verdicts))
+
     async def create_target(self, repo: str, item: Mapping[str, Any]) -> None:
         answer = await self._call("create_target", repo, item["target_name"])
         self._create(repo, item)
@@ -246,21 +266,22 @@ class FakeApi:
 
     async def create_targets(
         self, repo: str, items: Sequence[Mapping[str, Any]]
-    ) -> Mapping[str, str]:
+    ) -> Mapping[str, str | None]:
         names = [str(item["target_name"]) for item in items]
         answer = await self._call("create_targets", repo, *names)
         before = dict(self._repo(repo).targets)
-        failed: dict[str, str] = {}
+        verdicts: dict[str, str | None] = {}
         for item, name in zip(items, names, strict=True):
             try:
                 self._raise_faults(Call(self.clock.now(), "batch item", (repo, name)))
                 self._create(repo, item)
+                verdicts[name] = None
             except ConflictError:
                 self._repo(repo).targets = before
                 raise
             except ApiError as error:
-                failed[name] = error.message
-        return answer(failed)
+                verdicts[name] = error.message
+        return answer(self._told_of(verdicts))
 
     async def delete_target(self, repo: str, name: str) -> None:
         answer = await self._call("delete_target", repo, name)
@@ -278,6 +299,7 @@ class FakeApi:
         call = Call(self.clock.now(), name, of)
         self.calls.append(call)
         gone = await self._travel()
+        self.before.pop(name, lambda: None)()
         if name.startswith(WRITES):
             self.journal.append(str(call))
         lost = [fault.error for fault in self._raise_faults(call)]
@@ -295,6 +317,9 @@ class FakeApi:
                 raise fault.error
         return struck
 
+    def _told_of(self, verdicts: Mapping[str, str | None]) -> Mapping[str, str | None]:
+        return {name: why for name, why in verdicts.items() if name not in self.untold}
+
     def _repo(self, name: str) -> _Repo:
         if name not in self.repos:
             raise NotFoundError("Repository not found")
@@ -304,6 +329,9 @@ class FakeApi:
         if name not in self._repo(repo).targets:
             raise NotFoundError("Target not found")
         return self._repo(repo).targets[name]
+
+    def _put_prompt(self, repo: str, name: str, content: Json) -> None:
+        self._repo(repo).prompts[name] = content
 
     def _create(self, repo: str, item: Mapping[str, Any]) -> None:
         home, name, template = self._repo(repo), str(item["target_name"]), item["template"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import run
+from reconciler.cli.root import run
 from reconciler.core.errors import ExitCode
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

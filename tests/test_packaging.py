@@ -11,16 +11,23 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from processes import INSTALLED
 
 import reconciler
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: What a new virtual environment holds before anything is installed.
+GIVEN = {"pip", "setuptools", "wheel"}
+#: How tests start processes that import the package.
+STARTS = (["-c", "import reconciler"], ["-m", "reconciler", "--version"])
+only_installed = pytest.mark.skipif(not INSTALLED, reason="`make test` only")
 NOT_SHIPPED = {".git", ".venv", "dist", ".hypothesis", ".mypy_cache", ".ruff_cache", "__pycache__"}
 
 
@@ -70,9 +77,27 @@ def test_the_source_distribution_is_enough_to_test_with(shipped: list[list[Path]
     assert not [name for name in names if name.startswith((".venv", "dist/"))]
 
 
-@pytest.mark.skipif(os.environ.get("RECONCILER_TESTS") != "installed", reason="`make test` only")
+@only_installed
 def test_what_is_tested_is_what_was_installed() -> None:
     assert "site-packages" in Path(reconciler.__file__).parts
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_processes_of_tests_import_what_is_tested_wherever_they_start(start: list[str]) -> None:
+    command = [sys.executable, "-v", *start]
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    code = Path(reconciler.__file__).parent
+    assert str(code) in ran.stderr
+    assert (str(ROOT / "reconciler") in ran.stderr) is (code == ROOT / "reconciler")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_process_that_strays_into_the_checkout_ends_there(start: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests' / 'watch'}{os.pathsep}{ROOT}"}
+    command = [sys.executable, *start]
+    ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert ran.returncode == 86
+    assert "imports the checkout" in ran.stderr
 
 
 @pytest.mark.parametrize("name", ["dev", "audit"])
@@ -86,9 +111,21 @@ def test_everything_locked_is_pinned_and_hashed(name: str) -> None:
         assert "://" not in line
 
 
+def locked_versions() -> dict[str, str]:
+    lines = (ROOT / "requirements/dev.txt").read_text()
+    return dict(re.findall(r"^(\S+)==(\S+)", lines, re.MULTILINE))
+
+
+@only_installed
+def test_nothing_is_tested_with_that_is_not_locked() -> None:
+    locked = locked_versions()
+    found = {str(canonicalize_name(each.name)): each.version for each in distributions()}
+    strangers = {name: version for name, version in found.items() if locked.get(name) != version}
+    assert strangers.keys() <= {*GIVEN, "reconciler"}, strangers
+
+
 def test_what_is_locked_satisfies_what_is_declared() -> None:
-    pins = re.findall(r"^(\S+)==(\S+)", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
-    locked = dict(pins)
+    locked = locked_versions()
     extras = PROJECT["optional-dependencies"]
     for text in (*PROJECT["dependencies"], *(each for extra in extras.values() for each in extra)):
         wanted = Requirement(text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli import streams
 from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
 from reconciler.render.style import counted, safe
 
@@ -71,10 +72,11 @@ def _broken_pipe(_: BaseException) -> ExitCode:
 
 
 def _system(error: OSError) -> ExitCode:
-    if error.errno not in _FULL:
+    is_closed = streams.is_stdout_closed(error)
+    if error.errno not in _FULL and not is_closed:
         return _internal(error)
     _give_up_stdout()
-    _say(f"error: cannot write: {error.strerror}")
+    _say(f"error: cannot write: {'stdout is closed' if is_closed else error.strerror}")
     return ExitCode.ERROR
 
 

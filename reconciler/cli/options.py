@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -103,7 +105,12 @@ def _common_options(formats: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
             show_default=True,
             help="The form of the result on stdout.",
         ),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Say more: what is unchanged, read and asked.",
+        ),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors."),
         click.option("--no-color", is_flag=True, help="No colour; so does NO_COLOR."),
     )
@@ -193,8 +200,8 @@ def locking(command: Callable[..., Any]) -> Callable[..., Any]:
 _PLANNING = (
     click.option(
         "--parallelism",
-        type=click.IntRange(1, 1000),
-        default=10,
+        type=click.IntRange(1, 10_000),
+        default=PARALLELISM,
         show_default=True,
         metavar="N",
         help="Targets worked on at once.",
@@ -203,7 +210,7 @@ _PLANNING = (
     click.option(
         "--max-deletions",
         type=click.IntRange(min=0),
-        default=10,
+        default=MAX_DELETIONS,
         show_default=True,
         metavar="N",
         help="Block a plan that would prune more targets than that.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,6 +27,8 @@ def style(common: Common, stream: TextIO) -> Style:
 
 def width() -> int:
     """Return the width to write for: that of the terminal, within reason; 80 without one."""
+    import shutil
+
     return min(_WIDEST, shutil.get_terminal_size((80, 24)).columns)
 
 

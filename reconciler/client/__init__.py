@@ -1,7 +1,7 @@
 """The API client: typed calls over HTTP.
 
-httpx stops here: callers see values of the model and errors of the core. This package never decides
-what to do, and never sends the key anywhere but to the API's origin.
+Libraries that speak HTTP stop here: callers see values of the model and errors of the core. This
+package never decides what to do, and never sends the key anywhere but to the API's origin.
 """
 
 from reconciler.client.api import Api

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -30,6 +31,10 @@ class Api:
         """Return a repo, or that there is none."""
         return await self._maybe(_path(name), parse.repo)
 
+    async def repo_names(self) -> frozenset[str]:
+        """Return the names of all repos."""
+        return await self._read("/v1/repo", lambda body: parse.names(body, "repos"))
+
     async def create_repo(self, name: str, base_model: str | None) -> None:
         """Create a repo; raises ConflictError if it exists with another base model."""
         model = {} if base_model is None else {"base_model": base_model}
@@ -48,6 +53,17 @@ class Api:
         body = {"prompt_name": name, **content}
         await self.http.call("POST", _path(repo, "prompts"), body=body)
 
+    async def create_prompts(
+        self, repo: str, prompts: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> Mapping[str, str | None]:
+        """Create or **replace** prompts without tools, given as messages by name.
+
+        Return what the API says of each: None that it is there, else why not; it may say nothing of
+        some. If the answer gets lost, that is an error at once: others may have written meanwhile.
+        """
+        path, body = _path(repo, "prompts", "batch"), {"prompts": prompts}
+        return _verdicts(await self.http.call("POST", path, body=body, repeatable=False))
+
     async def target_names(self, repo: str) -> frozenset[str]:
         """Return the names of all targets of a repo."""
         return await self._read(_path(repo, "targets"), lambda body: parse.names(body, "targets"))
@@ -62,12 +78,14 @@ class Api:
 
     async def create_targets(
         self, repo: str, items: Sequence[Mapping[str, Any]]
-    ) -> Mapping[str, str]:
-        """Create several targets, templates before their users; return what failed, and why."""
-        body = {"targets": list(items)}
-        answer = await self.http.call("POST", _path(repo, "targets", "batch"), body=body)
-        failed = answer.get("failed")
-        return {name: str(why) for name, why in failed.items()} if isinstance(failed, dict) else {}
+    ) -> Mapping[str, str | None]:
+        """Create several targets, templates before their users.
+
+        Return what the API says of each, as ``create_prompts`` does. Raises ConflictError if one of
+        them exists with another config; which of the others are there then is not told.
+        """
+        path, body = _path(repo, "targets", "batch"), {"targets": list(items)}
+        return _verdicts(await self.http.call("POST", path, body=body))
 
     async def delete_target(self, repo: str, name: str) -> None:
         """Delete a target with its jobs and outputs; that it is gone already is fine."""
@@ -107,7 +125,21 @@ class Api:
 
 
 def _path(repo: str, *rest: str) -> str:
-    return "/".join(["/v1/repo", *(quote(part, safe="") for part in (repo, *rest))])
+    return "/".join(["/v1/repo", *map(_quoted, (repo, *rest))])
+
+
+@lru_cache(maxsize=1024)  # the same few names follow one another
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _verdicts(answer: Mapping[str, Any]) -> dict[str, str | None]:
+    """Read the answer to a batch; where it contradicts itself, the item counts as failed."""
+    created, failed = answer.get("created"), answer.get("failed")
+    names = created if isinstance(created, list) else []
+    reasons = failed if isinstance(failed, dict) else {}
+    told: dict[str, str | None] = {name: None for name in names if isinstance(name, str)}
+    return told | {name: str(why) for name, why in reasons.items()}
 
 
 def _meaning(path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], Value]) -> Value:

@@ -7,29 +7,27 @@ lost ones are repeated only where the caller says that doing it twice is the sam
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import math
+import os
 import random
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
-
-import httpx
+from urllib.parse import urlencode, urlsplit
 
 from reconciler import __version__
+from reconciler.client.transport import LostError, NotSentError, Origin, TooLargeError
 from reconciler.client.urls import is_loopback
 from reconciler.core import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from reconciler.client.transport import Answer, Transport
     from reconciler.core.clock import Clock
 
-_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
@@ -46,10 +44,8 @@ _HINTS = {
 _SENTENCE_LIMIT = 500
 #: No header may hold a run up for longer, in seconds.
 _LONGEST_HOLD = 600.0
-#: The most bytes that an answer may have, unpacked.
-LARGEST_ANSWER = 64_000_000
-#: How much longer the whole of an answer may take than any part of it.
-_PATIENCE_FOR_ALL = 4
+#: What names a proxy in the environment, in either case.
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +63,6 @@ class RetryPolicy:
         """Return the delay after the given attempt (from 1); ``draw`` in [0, 1) spreads it."""
         longest = min(self.longest_delay, self.first_delay * self.factor ** (attempt - 1))
         return longest * (0.5 + draw / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, read to its end."""
-
-    status_code: int
-    reason_phrase: str
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def is_redirect(self) -> bool:
-        """Tell whether the API points elsewhere."""
-        return _REDIRECT <= self.status_code < _CLIENT_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +86,7 @@ class Http:
         settings: HttpSettings,
         clock: Clock,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        connect: Callable[[Origin], Transport] | None = None,
         draw: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -114,10 +95,7 @@ class Http:
         self._draw = draw or random.Random()  # noqa: S311 - spreads delays, keeps no secret
         self._gate = asyncio.Semaphore(settings.concurrency)
         self._resume_at = 0.0
-        self._transport = transport
-        self._network = _network(settings.base_url)
-        self._idle: list[httpx.AsyncClient] = []
-        self._lanes: list[httpx.AsyncClient] = []
+        self._transport = (connect or _connect)(_origin(settings))
 
     async def __aenter__(self) -> Http:
         return self
@@ -128,8 +106,7 @@ class Http:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for lane in self._lanes:
-            await lane.aclose()
+        await self._transport.aclose()
 
     async def call(
         self,
@@ -145,8 +122,9 @@ class Http:
         if response.status_code >= _CLIENT_ERROR:
             raise _refusal(response, method, path)
         if response.is_redirect:
+            where = response.headers.get("location", f"no address ({response.status_code})")
             raise errors.UnreachableError(
-                f"{method} {path}: the API redirects to {response.headers.get('location', '?')}",
+                f"{method} {path}: the API redirects to {where}",
                 hint="Give the final address as --api-url: the key follows no redirect.",
             )
         return _object(response, method, path)
@@ -161,20 +139,21 @@ class Http:
         repeatable: bool,
     ) -> Answer:
         attempt = limited = 0
+        content = None if body is None else _ENCODER.encode(body).encode()
+        query = f"{path}?{urlencode(params)}" if params else path
         while True:
             await self._wait_for_permission()
             try:
-                response = await self._once(method, path, body, params)
-            except httpx.InvalidURL as error:  # where a redirect leads, which nobody follows
-                raise errors.UnreachableError(
-                    f"{method} {path}: the API redirects to no address: {error}"
-                ) from error
-            except httpx.HTTPError as error:
+                async with self._gate:
+                    self.requests += 1
+                    response = await self._transport.send(method, query, content)
+            except LostError as error:
                 attempt += 1
-                safe = repeatable or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                if not safe or attempt >= self.settings.retry.attempts:
+                safe = repeatable or isinstance(error, NotSentError)
+                final = isinstance(error, TooLargeError) or not safe
+                if final or attempt >= self.settings.retry.attempts:
                     raise errors.UnreachableError(
-                        f"{method} {path}: {_describe(error)}",
+                        f"{method} {path}: {error}",
                         hint=f"Is {self.settings.base_url} the right address, and is it up?",
                     ) from error
                 await self._pause(attempt)
@@ -191,44 +170,6 @@ class Http:
                     continue
             return response
 
-    async def _once(
-        self, method: str, path: str, body: Any, params: Mapping[str, str | int] | None
-    ) -> Answer:
-        async with self._gate:
-            self.requests += 1
-            lane = self._idle.pop() if self._idle else self._new_lane()
-            try:
-                async with asyncio.timeout(_PATIENCE_FOR_ALL * self.settings.timeout):
-                    return await _answer(lane.stream(method, path, json=body, params=params))
-            except TimeoutError as error:
-                raise httpx.ReadTimeout("no whole answer in time") from error
-            finally:
-                self._idle.append(lane)
-
-    def _new_lane(self) -> httpx.AsyncClient:
-        """Return a client that is used for one request at a time.
-
-        The pool of httpx looks at all of its connections for every request, so that a client with
-        many of them costs the square of their number.
-        """
-        try:
-            lane = httpx.AsyncClient(
-                base_url=self.settings.base_url,
-                headers=_headers(self.settings),
-                timeout=self.settings.timeout,
-                transport=self._transport,
-                follow_redirects=False,
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                **self._network,
-            )
-        except (ValueError, ImportError, httpx.InvalidURL) as error:
-            raise errors.ReconcilerError(
-                f"the proxy of the environment cannot be used: {error}",
-                hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; proxies are http or https.",
-            ) from error
-        self._lanes.append(lane)
-        return lane
-
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(self.settings.retry.delay(attempt, self._draw.random()))
 
@@ -244,7 +185,7 @@ class Http:
             await self._clock.sleep(wait)
 
 
-def _headers(settings: HttpSettings) -> dict[str, str]:
+def _origin(settings: HttpSettings) -> Origin:
     key = settings.key.strip()
     if not (key.isascii() and key.isprintable()):
         # The library that sends headers quotes what it refuses: the key must not get that far.
@@ -256,40 +197,20 @@ def _headers(settings: HttpSettings) -> dict[str, str]:
         "User-Agent": f"reconciler/{__version__}",
         "Accept": "application/json",
     }
-    return headers | ({"X-User-Id": settings.user_id} if settings.user_id else {})
+    user = {"X-User-Id": settings.user_id} if settings.user_id else {}
+    return Origin(settings.base_url, headers | user, settings.timeout)
 
 
-def _network(base_url: str) -> dict[str, Any]:
-    """Return what loopback does without: proxies from the environment, and a TLS context.
+def _connect(origin: Origin) -> Transport:
+    """Return what carries requests: direct connections, unless the environment names a proxy."""
+    loopback = is_loopback(urlsplit(origin.base_url).hostname or "")
+    if not loopback and any(os.environ.get(n) or os.environ.get(n.lower()) for n in _PROXIES):
+        from reconciler.client.proxied import ProxiedTransport
 
-    Making a TLS context takes longer than most requests, so that one is shared.
-    """
-    parts = urlsplit(base_url)
-    try:
-        verify = httpx.create_ssl_context() if parts.scheme == "https" else False
-    except OSError as error:
-        raise errors.ReconcilerError(
-            f"the certificates of the environment cannot be used: {error.strerror or error}",
-            hint="Check SSL_CERT_FILE and SSL_CERT_DIR.",
-        ) from error
-    return {"trust_env": not is_loopback(parts.hostname or ""), "verify": verify}
+        return ProxiedTransport(origin)
+    from reconciler.client.direct import DirectTransport
 
-
-async def _answer(stream: AbstractAsyncContextManager[httpx.Response]) -> Answer:
-    """Read an answer to its end, unless that does not come within bounds."""
-    async with stream as response:
-        if "," in response.headers.get("content-encoding", ""):
-            raise httpx.DecodingError("the answer is packed more than once")
-        content = bytearray()
-        async for part in response.aiter_bytes():
-            content += part
-            if len(content) > LARGEST_ANSWER:
-                raise errors.UnreachableError(
-                    f"{response.request.method} {response.request.url.path}: the answer is larger "
-                    f"than {LARGEST_ANSWER // 1_000_000} MB"
-                )
-        headers = dict(response.headers)
-        return Answer(response.status_code, response.reason_phrase, headers, bytes(content))
+    return DirectTransport(origin)
 
 
 def _object(response: Answer, method: str, path: str) -> dict[str, Any]:
@@ -317,7 +238,7 @@ def _speaks_json(response: Answer) -> bool:
 def _parsed(content: bytes) -> Any:
     """Return the JSON value of a body; None for what is none, such as NaN or a number too large."""
     try:
-        return json.loads(content, parse_constant=_refuse, parse_float=_finite)
+        return _DECODER.decode(content.decode())
     except (ValueError, RecursionError):
         return None
 
@@ -329,6 +250,10 @@ def _finite(text: str) -> float:
 
 def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def sentence_of(content: bytes) -> str:
@@ -363,6 +288,8 @@ def _validation(item: Mapping[str, Any]) -> str:
 
 def _retry_after(response: Answer) -> float | None:
     """Return the seconds of a ``Retry-After`` header, given as a number or as a date."""
+    import email.utils
+
     text = response.headers.get("retry-after", "")
     try:
         return _held(float(text))
@@ -378,9 +305,3 @@ def _retry_after(response: Answer) -> float | None:
 
 def _held(seconds: float) -> float:
     return min(_LONGEST_HOLD, max(0.0, seconds))
-
-
-def _describe(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    return str(error) or type(error).__name__

@@ -10,31 +10,56 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.core.model.manifest import JsonValue
 
 _PREFIX = "sha256:"
 _SHORT = 8
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def plain_numbers(value: JsonValue) -> JsonValue:
     """Return the value with whole floats as integers, so that 1 and 1.0 are the same text."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
     if isinstance(value, dict):
         return {key: plain_numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [plain_numbers(item) for item in value]
     return value
 
 
 def dumps(value: JsonValue) -> str:
     """Return the canonical JSON of a value; raises ValueError for NaN and infinities."""
-    return json.dumps(plain_numbers(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(plain_numbers(value))
 
 
 def digest(value: JsonValue) -> str:
     """Return ``sha256:`` and the hex digest of the canonical JSON of a value."""
     return _PREFIX + hashlib.sha256(dumps(value).encode()).hexdigest()
+
+
+class Digest:
+    """The digest of what ``content`` returns, made when first asked for: few verbs need it."""
+
+    __slots__ = ("_content", "_made")
+
+    def __init__(self, content: Callable[[], JsonValue]) -> None:
+        self._content = content
+        self._made = ""
+
+    def __str__(self) -> str:
+        self._made = self._made or digest(self._content())
+        return self._made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digest) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
 
 def revision_name(name: str, digest_: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
@@ -13,10 +12,11 @@ def parse(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if not match or not text:
         raise ValueError(f"{text!r} is no duration; write it like 90s, 15m or 2h")
-    seconds = sum(float(n) * u for n, u in zip(match.groups(), _UNITS.values(), strict=True) if n)
-    if seconds <= 0:
+    hours, minutes, seconds = map(float, match.groups("0"))
+    total = hours * 3600 + minutes * 60 + seconds
+    if total <= 0:
         raise ValueError(f"{text!r} is no duration; it must be longer than nothing")
-    return seconds
+    return total
 
 
 def text(seconds: float) -> str:

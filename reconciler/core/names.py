@@ -5,7 +5,6 @@ Pure functions of words; never decides whether a name refers to something.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that was most likely meant by ``word``, if any is near."""
     if len(word) > _LONGEST:
         return None
+    import difflib  # only mistakes need it
+
     known = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
     near = difflib.get_close_matches(word.lower(), known, n=1)
     return known[near[0]] if near else None

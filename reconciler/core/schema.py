@@ -78,14 +78,15 @@ class Checker:
 
         ``contrast`` words how the value differs from what was wanted; by default it shows it.
         """
-        if self._is_valid(value):
+        if self.is_valid(value):
             return []
         explainer = _Explainer(contrast or show_instead)
         return explainer.explain(_failures(self._schema, value)) or [
             SchemaProblem((), "this does not have the form that the schema wants")
         ]
 
-    def _is_valid(self, value: JsonValue) -> bool:
+    def is_valid(self, value: JsonValue) -> bool:
+        """Tell whether nothing is wrong with a value."""
         try:
             return self._fast.is_valid(value)
         except ValueError:  # a value that JSON cannot hold

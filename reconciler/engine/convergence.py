@@ -27,7 +27,7 @@ from reconciler.core.planning import stages
 from reconciler.core.planning.compute import expected_lines
 from reconciler.core.planning.record import locked_target
 from reconciler.core.planning.stages import StageDecision
-from reconciler.engine.pacing import Forecast
+from reconciler.engine.pacing import Forecast, progress_of
 from reconciler.engine.run import say
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class _Drive:
         self._stage = stage
         self._want = subject.target.stage(stage)
         self._begun = run.clock.now()
-        self._forecast = Forecast(self._begun)
+        self._forecast = Forecast(self._begun, from_beginning=False)
+        self._asked: float | None = None
         self._unreadable = _Outage()
         self._unstartable = _Outage()
         self._acted = False
@@ -182,14 +183,14 @@ class _Drive:
 
     async def _look(self) -> LiveStage | None:
         """Look at the job; None when live state cannot be read for now."""
-        target = self._subject.target
+        target, asked = self._subject.target, self._run.clock.now()
         try:
             seen = await self._run.api.stage(target.repo, self._subject.live_name, self._stage)
         except UnreachableError as error:
             self._bear(self._unreadable, error)
             return None
         self._unreadable.over()
-        return self._noted(seen)
+        return self._noted(seen, asked)
 
     def _bear(self, outage: _Outage, error: UnreachableError) -> None:
         """Let an outage pass, but not for ever: raises the error once patience has run out."""
@@ -198,7 +199,7 @@ class _Drive:
         if outage.is_new:
             self._tell(EventKind.WARNING, message=error.message)
 
-    def _noted(self, seen: LiveStage) -> LiveStage:
+    def _noted(self, seen: LiveStage, asked: float) -> LiveStage:
         before = self._subject.known(self._stage)
         self._subject.saw(self._stage, seen)
         if before is None or before.status != seen.status:
@@ -206,7 +207,8 @@ class _Drive:
             if seen.status not in IN_PROGRESS:
                 self._tell_unknown(seen)
         self._run.keeper.flush()
-        self._forecast.saw(self._run.clock.now(), self._share(seen))
+        now = self._run.clock.now()
+        self._forecast.saw(now, progress_of(seen, self._expected(seen)), now - asked)
         self._tell_progress(seen)
         return seen
 
@@ -225,7 +227,6 @@ class _Drive:
             self._tell(EventKind.FAILED, message=decision.message)
             attempt = self._subject.count_attempt(self._stage)
         self._acted = True
-        self._forecast = Forecast(self._run.clock.now())
         target = self._subject.target
         try:
             answer = await self._run.api.run(target.repo, self._subject.live_name, self._stage)
@@ -236,9 +237,12 @@ class _Drive:
             if attempt:
                 self._subject.take_back_attempt(self._stage)
             raise
+        self._asked = self._run.clock.now()
+        usual = self._run.experience.shortest(self._stage, self._expected(answer))
+        self._forecast = Forecast(self._asked, usual)
         self._told = (answer.lines, answer.progress)
         self._tell(EventKind.STARTED, seen=answer, attempt=attempt)
-        return self._noted(answer)
+        return self._noted(answer, self._asked)
 
     async def _pause(self) -> None:
         now, pace = self._run.clock.now(), self._run.options.pace
@@ -246,7 +250,7 @@ class _Drive:
         if not self._acted and known:
             self._acted = True
             self._tell_progress(known)
-        delay = self._forecast.delay(now, pace, self._stage)
+        delay = self._forecast.delay(now, pace)
         await self._run.clock.sleep(min(delay, max(0.0, self._deadline() - now)))
 
     def _deadline(self) -> float:
@@ -272,6 +276,9 @@ class _Drive:
         if accepted and seen:
             text = f"{_quantity(seen.lines, self._want.min_lines)}: fewer than wanted, accepted"
             self._tell(EventKind.WARNING, message=text)
+        if self._asked is not None:
+            took = self._run.clock.now() - self._asked
+            self._run.experience.completed(self._stage, took, seen.lines if seen else None)
         if self._acted:
             seconds = self._run.clock.now() - self._begun
             self._tell(EventKind.COMPLETE, seen=seen, seconds=seconds)
@@ -294,13 +301,6 @@ class _Drive:
     def _expected(self, seen: LiveStage | None) -> int | None:
         known = seen.expected if seen else None
         return self._subject.expected(self._stage) if known is None else known
-
-    def _share(self, seen: LiveStage) -> float | None:
-        """Return the share of the work that is done, 0 to 1, as far as it is told."""
-        expected = self._expected(seen)
-        if seen.lines is not None and expected:
-            return min(1.0, seen.lines / expected)
-        return None if seen.progress is None else min(1.0, max(0.0, seen.progress / 100))
 
     def _tell_unknown(self, seen: LiveStage) -> None:
         decision = self._decide(seen)

@@ -56,7 +56,8 @@ async def execute(
 ) -> tuple[Outcome, ...]:
     """Carry out a plan and return how each resource fared.
 
-    The lockfile is on disk when this returns, and also when it is cancelled or raises.
+    The lockfile is on disk when this returns, and also when it is cancelled or raises. None is
+    begun where nothing could be observed.
     """
     before = record(desired, observed, lock, api_url=plan.api_url)
     refusals = [a for a in plan.blocked if a.reason is Reason.BUDGET_EXCEEDED]
@@ -64,7 +65,8 @@ async def execute(
         if lock:
             writer.write(before)
         return tuple(_blocked(action, emit) for action in refusals)
-    keeper = Keeper(before, writer, clock)
+    is_known = lock is not None or not plan.unknown
+    keeper = Keeper(before, writer, clock, empty_is_news=is_known)
     run = Run(desired, observed, plan, api, keeper, clock, emit, options)
     flushing = asyncio.create_task(_keep_flushing(run))
     try:

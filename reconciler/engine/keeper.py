@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.manifest import ResourceId
 
 #: Between two writes at least so many times the duration of one passes.
-_SPREAD = 10.0
+_SPREAD = 20.0
 
 
 class LockWriter(Protocol):
@@ -29,13 +29,19 @@ class LockWriter(Protocol):
 
 
 class Keeper:
-    """Holds the current lock and brings it to disk."""
+    """Holds the current lock and brings it to disk.
 
-    def __init__(self, lock: Lock, writer: LockWriter, clock: Clock) -> None:
+    An empty one is written only if that ``empty_is_news``: not if nothing could be observed.
+    """
+
+    def __init__(
+        self, lock: Lock, writer: LockWriter, clock: Clock, *, empty_is_news: bool = True
+    ) -> None:
         self.repos = dict(lock.repos)
         self.prompts = dict(lock.prompts)
         self.targets = dict(lock.targets)
         self._api_url = lock.api_url
+        self._empty_is_news = empty_is_news
         self._writer = writer
         self._clock = clock
         self._dirty = True
@@ -76,7 +82,9 @@ class Keeper:
         now = self._clock.now()
         if not (force or (self._dirty and now >= self._not_before)):
             return
-        self._writer.write(Lock(self._api_url, self.repos, self.prompts, self.targets))
+        lock = Lock(self._api_url, self.repos, self.prompts, self.targets)
+        if self._empty_is_news or lock.ids():
+            self._writer.write(lock)
         done = self._clock.now()
         self._dirty, self._not_before = False, done + _SPREAD * (done - now)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.errors import ApiError, AuthenticationError, PaymentRequiredError
+from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import (
     COMPLETE,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from reconciler.engine.ports import ReadApi
 
 Value = TypeVar("Value")
-
-#: How many resources are looked at concurrently, if nothing else is said.
-PARALLELISM = 10
 
 
 async def observe(

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ApiError, ExitCode
+from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.events import Event, EventKind, Outcome
 from reconciler.core.model.plan import CREATES
+from reconciler.engine.pacing import Experience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,7 @@ class RunOptions:
     """
 
     pace: Pace
-    parallelism: int = 10
+    parallelism: int = PARALLELISM
     wait: bool = True
     timeout: float | None = None
     forget_orphans: bool = False
@@ -57,6 +59,7 @@ class Run:
     outcomes: dict[ResourceId, Outcome] = field(default_factory=dict)
     #: What gets a new live resource in this run, so that nothing observed before speaks for it.
     created: frozenset[ResourceId] = frozenset()
+    experience: Experience = field(default_factory=Experience)
     #: The time on the clock when the run as a whole must end.
     deadline: float | None = None
     #: Why nothing more may be started, once the account has run out of credits.

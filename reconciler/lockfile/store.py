@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -26,6 +28,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._written: str | None = None
+        self._tidied = False
         self._blocks: dict[ResourceId, tuple[object, str]] = {}
 
     def read(self) -> Lock | None:
@@ -46,10 +49,16 @@ class Store:
         return text.parse(content, str(self.path))
 
     def write(self, lock: Lock) -> bool:
-        """Replace the file by this lock, atomically; return whether its bytes changed."""
+        """Replace the file by this lock, atomically; return whether its bytes changed.
+
+        The first time it also removes what killed writes left: whoever writes holds the run lock.
+        """
         content = text.render(lock, self._block)
         if content == self._written:
             return False
+        if not self._tidied:
+            _tidy_up(self.path)
+            self._tidied = True
         try:
             replace_file(self.path, content)
         except OSError as error:
@@ -88,7 +97,7 @@ def read_file(path: Path, largest: int) -> bytes:
 
 def replace_file(path: Path, content: str) -> None:
     """Write a file so that a reader finds the old or the new one whole, whenever it crashes."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -101,6 +110,15 @@ def replace_file(path: Path, content: str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def _tidy_up(path: Path) -> None:
+    """Remove the temporary files of writes of this file that were killed, as far as possible."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.tmp")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        left = [e for e in entries if ours.fullmatch(e.name) and e.is_file(follow_symlinks=False)]
+        for entry in left:
+            os.unlink(entry.path)  # noqa: PTH108 - the entry of a scan
 
 
 def _mode(path: Path) -> int:

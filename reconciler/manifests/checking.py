@@ -40,6 +40,13 @@ def kind_of(value: JsonValue) -> Kind | None:
     return _KINDS.get(kind) or _KINDS.get(nearest(kind, _KINDS) or "")
 
 
+def kind_of_valid(value: JsonValue) -> Kind | None:
+    """Return the kind of a document in which the schema finds nothing wrong."""
+    if _is_regular(value) and checker(value["kind"]).is_valid(value):
+        return _KINDS[value["kind"]]
+    return None
+
+
 def check(document: YamlDocument) -> list[SchemaProblem]:
     """Return everything that the schema finds wrong in a document."""
     value = document.value

@@ -1,7 +1,8 @@
 """From files to schema-valid documents, collecting every problem on the way.
 
-Positions of good documents are not kept: where one turns out wrong later, seen together with the
-others, its text is read once more, from memory.
+Most files are flawless, and are read without a thought for positions. Any other is read once more
+from memory, to say where its mistakes are: at once, or when a document turns out wrong later, seen
+together with the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from reconciler.core.model.manifest import (
     ResourceId,
     Severity,
 )
-from reconciler.manifests import checking, files, reader
+from reconciler.manifests import checking, files, ordinary, reader
 from reconciler.manifests.discovery import IGNORE_FILE
 from reconciler.manifests.inclusion import FILE_KEYS, FileStore
 from reconciler.manifests.syntax import Fault
@@ -75,6 +76,25 @@ class Loading:
         if text is None:
             return
         self._texts[source.shown] = text
+        flawless = self._flawless(source, text)
+        if flawless:
+            self.documents += flawless
+        else:
+            self._examine(source, text)
+
+    def _flawless(self, source: Source, text: str) -> list[Document]:
+        """Return the documents of a manifest, or none of them where anything may be wrong."""
+        documents = []
+        for index, value in enumerate(ordinary.read(text)):
+            kind = checking.kind_of_valid(value)
+            included = self._files.include(source, kind, value) if kind else None
+            if not kind or not included or included.problems or included.diagnostics:
+                return []
+            documents.append(Document(source.shown, index, kind, included.value))
+        return documents
+
+    def _examine(self, source: Source, text: str) -> None:
+        """Take what is good of a manifest, and note everything that is wrong with the rest."""
         found = reader.read(text)
         if found.stopped:
             self.diagnostics.append(found.stopped.within(source.shown))

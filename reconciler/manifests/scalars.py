@@ -26,6 +26,8 @@ _NUMBERS = {_PREFIX + "int": "an integer", _PREFIX + "float": "a number"}
 _NOUNS = {**_NUMBERS, _PREFIX + "bool": "true or false", _PREFIX + "null": "null"}
 #: No number or word of YAML needs more characters; beyond it, reading digits costs real time.
 _LONGEST = 400
+#: Unquoted text that begins with none of these is simply text.
+SUSPICIOUS = frozenset(_LOADER.yaml_implicit_resolvers)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT = {"!", _PREFIX + "str"}
 

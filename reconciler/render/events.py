@@ -39,7 +39,7 @@ def summary(result: RunResult, style: Style) -> str:
     if result.interrupted:
         return style.warn("Interrupted. What is known is in the lockfile.")
     if result.declined:
-        return style.warn("Nothing was applied.")
+        return style.warn(f"Nothing was {'deleted' if result.destruction else 'applied'}.")
     if result.exit_code is ExitCode.OK:
         count = len(result.outcomes)
         if result.destruction:

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the command line and the environment say about the API."""
+    """What the command line and the environment say about the API.
+
+    ``ended`` is told of every request what came of it, as ``HttpSettings.ended`` is.
+    """
 
     local: bool = False
     api_url: str | None = None
     user_id: str | None = None
     allow_http: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ended: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)

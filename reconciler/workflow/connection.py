@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from reconciler.client import Api, Http, HttpSettings, checked_base_url, is_loopback
 from reconciler.core.errors import ReconcilerError, UsageError
-from reconciler.engine.pacing import HOSTED, LOOPBACK, Pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from reconciler.core.model.desired import Desired
+    from reconciler.engine.pacing import Pace
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
 
@@ -38,6 +38,8 @@ class Connection:
     @property
     def pace(self) -> Pace:
         """How often jobs of this API may be looked at."""
+        from reconciler.engine.pacing import HOSTED, LOOPBACK
+
         host = urlsplit(self.settings.base_url).hostname or ""
         return LOOPBACK if is_loopback(host) else HOSTED
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.core.errors import InvalidLockfileError
 from reconciler.manifests import files
 
 LOCKFILE = "reconciler.lock"
@@ -25,6 +27,24 @@ class Place:
 
 
 def place(manifests: Path, lockfile: Path | None = None) -> Place:
-    """Return the place of a project, with the lockfile next to its manifests if not told."""
+    """Return the place of a project, with the lockfile next to its manifests if not told.
+
+    Raises InvalidLockfileError where that is a link that leads out of the project.
+    """
     found = Place(manifests, lockfile or Path())
-    return Place(manifests, lockfile or found.root / LOCKFILE)
+    if lockfile:
+        return found
+    own = found.root / LOCKFILE
+    _require_inside(own, found.root)
+    return Place(manifests, own)
+
+
+def _require_inside(lockfile: Path, root: Path) -> None:
+    if not lockfile.is_symlink():
+        return
+    true_root = os.path.realpath(root)
+    if os.path.commonpath([os.path.realpath(lockfile), true_root]) != true_root:
+        raise InvalidLockfileError(
+            f"{lockfile}: a link that leads out of {root}",
+            hint="Nothing outside of the project is read unless it is named: say --lockfile FILE.",
+        )

@@ -1,7 +1,8 @@
 """Saved plans: written for review, applied exactly or refused.
 
 A saved plan carries its digest and the options that shaped it. Applying computes the plan anew from
-the manifests and live state of that moment, and goes on only if the digest is the same.
+the manifests and live state of that moment, and goes on only if the digest is the same and the file
+says of it what it said when it was saved, so that what was reviewed is what happens.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import schema_files
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
+from reconciler.core.limits import MAX_DELETIONS
 from reconciler.core.schema import Checker
 from reconciler.core.scope import EVERYTHING, Scope
 from reconciler.lockfile import UnfitFileError, read_file, replace_file
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Plan
 
 _MOST_NAMED = 10
+#: How far jobs have got, which may change while a person reads.
+_MOVING = frozenset({"lines", "expected", "message"})
+#: What is compared by itself, or says nothing of what would be done.
+_APART = frozenset({"format", "digest", "api_url", "options"})
 #: The most bytes that a saved plan may have.
 _LARGEST = 50_000_000
 
@@ -31,10 +37,6 @@ class InvalidSavedPlanError(ReconcilerError):
     """The file holds no plan that this version can apply."""
 
     exit_code = ExitCode.INVALID
-
-
-#: What ``--max-deletions`` is when nobody says so.
-MAX_DELETIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +104,13 @@ def require_same(saved: Saved, fresh: Plan) -> None:
     """Raise BlockedError, saying what changed, unless a fresh plan would do what was saved."""
     now = as_json.plan(fresh)
     if now["digest"] == saved.content["digest"]:
+        _require_unedited(saved.content, now)
         return
     if now["api_url"] != saved.content["api_url"]:
         planned_for = saved.content["api_url"]
         text = f"the saved plan is for {planned_for}, but this run speaks to {now['api_url']}"
         raise BlockedError(text, hint=_AGAIN)
-    before, after = _lines(saved.content), _lines(now)
-    changed = [f"no longer: {line}" for line in before if line not in set(after)]
-    changed += [f"now also: {line}" for line in after if line not in set(before)]
+    changed = _changes(_by_line(saved.content), _by_line(now))
     more = len(changed) - _MOST_NAMED
     told = changed[:_MOST_NAMED] + ([f"and {more} more"] if more > 0 else [])
     raise BlockedError(
@@ -121,8 +122,46 @@ def require_same(saved: Saved, fresh: Plan) -> None:
 _AGAIN = "Make a new one with `reconciler plan --out FILE`, and have it reviewed."
 
 
-def _lines(content: dict[str, Any]) -> list[str]:
+def _require_unedited(content: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise BlockedError unless a plan of the same digest tells its reader the same."""
+    told, true = _told(content), _told(now)
+    differing = sorted(key for key in told.keys() | true.keys() if told.get(key) != true.get(key))
+    if differing:
+        raise BlockedError(
+            "the saved plan does not tell what would be done (see its "
+            f"{', '.join(differing)}): it was edited, or the lockfile has changed",
+            hint=_AGAIN,
+        )
+
+
+def _told(content: dict[str, Any]) -> dict[str, Any]:
+    """Return all that a reader of a plan is told, but for how far jobs have got."""
+    rest = {key: value for key, value in content.items() if key not in _APART}
+    return {**rest, "actions": [_settled(action) for action in content["actions"]]}
+
+
+def _settled(action: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in action.items() if key not in _MOVING}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    same = before.keys() & after.keys()
     return [
-        " ".join(filter(None, (a["action"], a["kind"].lower(), a["resource"], a["stage"])))
-        for a in content["actions"]
+        *(f"no longer: {line}" for line in before if line not in after),
+        *(f"now also: {line}" for line in after if line not in before),
+        *(
+            f"now different: {line}"
+            for line in after
+            if line in same and before[line] != after[line]
+        ),
     ]
+
+
+def _by_line(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the actions of a plan, each by the line that names it."""
+    return {
+        " ".join(filter(None, (a["action"], a["kind"].lower(), a["resource"], a["stage"]))): (
+            _settled(a)
+        )
+        for a in content["actions"]
+    }

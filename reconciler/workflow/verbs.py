@@ -1,4 +1,7 @@
-"""plan, apply, status and refresh, on manifests that were read already."""
+"""plan, apply, status and refresh, on manifests that were read already.
+
+What only some verbs need is imported by those: ``plan`` starts without what carries plans out.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.errors import InvalidLockfileError, UnreachableError
-from reconciler.core.model.events import RunResult
+from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
 from reconciler.core.planning import compute_plan
 from reconciler.core.planning.destruction import compute_destruction
 from reconciler.core.planning.gates import refuse_destruction, refuse_many_deletions
-from reconciler.core.planning.offline import compute_offline_plan
-from reconciler.core.planning.record import record
-from reconciler.core.planning.report import StatusRow, report
-from reconciler.engine.executor import execute
-from reconciler.engine.observer import PARALLELISM, observe
-from reconciler.engine.run import RunOptions
+from reconciler.engine.observer import observe
 from reconciler.lockfile import ConflictMarkersError, Store, hold
 from reconciler.workflow.connection import (
     DEFAULT_URL,
@@ -26,21 +24,23 @@ from reconciler.workflow.connection import (
     api_name,
     connect,
 )
-from reconciler.workflow.saved import MAX_DELETIONS, Saved, require_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
     from reconciler.core.model.desired import Desired
-    from reconciler.core.model.events import Event, Outcome
+    from reconciler.core.model.events import Event, Outcome, RunResult
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
     from reconciler.core.model.plan import Plan
+    from reconciler.core.planning.report import StatusRow
+    from reconciler.engine.run import RunOptions
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
     from reconciler.workflow.connection import Connection
     from reconciler.workflow.place import Place
+    from reconciler.workflow.saved import Saved
 
 Value = TypeVar("Value")
 
@@ -74,6 +74,15 @@ class Status:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What it took to see live state. ``api_url`` is what the lockfile calls the API."""
+
+    api_url: str
+    requests: int
+    seconds: float
+
+
 def plan(place: Place, desired: Desired, access: Access, options: PlanOptions) -> Plan:
     """Return what would have to happen; changes nothing."""
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
@@ -84,6 +93,8 @@ def plan(place: Place, desired: Desired, access: Access, options: PlanOptions) -
 
 def offline_plan(place: Place, desired: Desired, options: PlanOptions) -> Plan:
     """Return what would have to happen if live state were what the lockfile says; needs no key."""
+    from reconciler.core.planning.offline import compute_offline_plan
+
     lock = Store(place.lockfile).read()
     narrowed = _within(desired, options)
     name = lock.api_url if lock else (desired.api_url or DEFAULT_URL)
@@ -91,34 +102,60 @@ def offline_plan(place: Place, desired: Desired, options: PlanOptions) -> Plan:
     return refuse_many_deletions(found, options.max_deletions)
 
 
-def status(place: Place, desired: Desired, access: Access) -> Status:
-    """Return live lines against wanted lines; changes nothing."""
+def status(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    *,
+    looked: Callable[[Looked], object] = lambda _: None,
+) -> Status:
+    """Return live lines against wanted lines; changes nothing. Tells ``looked`` what that took."""
+    from reconciler.core.planning.report import report
+
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
     with connect(place, access, desired) as connection:
-        observed, _ = _run(_observe(connection, desired, lock))
+        observed = _look(connection, desired, lock, looked)
     found = compute_plan(desired, observed, lock, api_url=connection.name)
     return Status(connection.name, report(desired, observed, found), found)
 
 
 def refresh(
-    place: Place, desired: Desired, access: Access, patience: Patience | None = None
+    place: Place,
+    desired: Desired,
+    access: Access,
+    patience: Patience | None = None,
+    *,
+    looked: Callable[[Looked], object] = lambda _: None,
 ) -> bool:
     """Rewrite the lockfile from live state; return whether its bytes changed.
 
-    A lockfile with conflict markers is rebuilt; any other unusable one raises. What cannot be read
-    keeps its old entry, and raises UnreachableError when all else is written.
+    A lockfile with conflict markers is rebuilt once all can be read; any other unusable one raises.
+    What cannot be read keeps its old entry, and raises UnreachableError when all else is written.
+    Tells ``looked`` what it took to see live state.
     """
+    from reconciler.core.planning.record import record
+
     store = Store(place.lockfile)
     name = api_name(access, desired)
     with hold(place.root, patience):
-        lock = None
-        with contextlib.suppress(ConflictMarkersError):
-            lock = _read_lock(store, name)
+        lock, is_torn = _read_or_salvage(store, name)
         with connect(place, access, desired) as connection:
-            observed, _ = _run(_observe(connection, desired, lock))
-        changed = store.write(record(desired, observed, lock, api_url=name))
-        _require_all_read(compute_plan(desired, observed, lock, api_url=name))
+            observed = _look(connection, desired, lock, looked)
+        found = record(desired, observed, lock, api_url=name)
+        planned = compute_plan(desired, observed, lock, api_url=name)
+        # Nothing takes the place of what cannot be read, or of a file that was never there.
+        is_worse = planned.unknown and (is_torn or (lock is None and not found.ids()))
+        changed = not is_worse and store.write(found)
+        _require_all_read(planned)
         return changed
+
+
+def _read_or_salvage(store: Store, api_url: str) -> tuple[Lock | None, bool]:
+    """Return what the lockfile records, and whether it has conflict markers."""
+    try:
+        return _read_lock(store, api_url), False
+    except ConflictMarkersError:
+        return None, True
 
 
 def _require_all_read(found: Plan) -> None:
@@ -149,6 +186,9 @@ def apply(
     raises BlockedError unless exactly that would be done. An interrupt leaves everything known in
     the lockfile.
     """
+    from reconciler.core.model.events import RunResult
+    from reconciler.engine.run import RunOptions
+
     store = Store(place.lockfile)
     name = api_name(access, desired)
     with hold(place.root, patience), connect(place, access, desired) as connection:
@@ -156,6 +196,8 @@ def apply(
         observed, looked = _run(_observe(connection, desired, lock, options.planning.parallelism))
         planned = _planned(desired, observed, lock, name, options.planning)
         if saved:
+            from reconciler.workflow.saved import require_same
+
             require_same(saved, planned)
         if not options.allow_destroy:
             planned = refuse_destruction(planned, desired)
@@ -186,6 +228,9 @@ def destroy(
 
     Nothing is deleted unless ``allow_destroy`` is given and ``policy.prevent_destroy`` is false.
     """
+    from reconciler.core.model.events import RunResult
+    from reconciler.engine.run import RunOptions
+
     store = Store(place.lockfile)
     name = api_name(access, desired)
     with hold(place.root, patience), connect(place, access, desired) as connection:
@@ -195,7 +240,7 @@ def destroy(
         if not allow_destroy:
             planned = refuse_destruction(planned, desired)
         if not confirm(planned):
-            return RunResult((), declined=True)
+            return RunResult((), declined=True, destruction=True)
         # With nothing declared there is nothing to converge: only what the plan says happens.
         nothing = replace(desired, repos={}, prompts={}, targets={}, max_new_trajectories=None)
         how = RunOptions(connection.pace)
@@ -224,8 +269,23 @@ async def _observe(
     connection: Connection, desired: Desired, lock: Lock | None, parallelism: int = PARALLELISM
 ) -> tuple[Observed, int]:
     """Return live state, and the number of requests it took."""
+    # More tasks than requests under way would only wait for one another.
+    most = min(parallelism, connection.settings.concurrency)
     async with connection.open() as api:
-        return await observe(desired, lock, api, parallelism=parallelism), api.http.requests
+        return await observe(desired, lock, api, parallelism=most), api.http.requests
+
+
+def _look(
+    connection: Connection,
+    desired: Desired,
+    lock: Lock | None,
+    looked: Callable[[Looked], object],
+) -> Observed:
+    clock = SystemClock()
+    began = clock.now()
+    observed, requests = _run(_observe(connection, desired, lock))
+    looked(Looked(connection.name, requests, clock.now() - began))
+    return observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +303,8 @@ class _Work:
 
     def carried_out(self, looked: int) -> RunResult:
         """Carry the plan out; ``looked`` requests were needed to make it."""
+        from reconciler.core.model.events import RunResult
+
         try:
             outcomes, requests = _run(self._execute())
         except KeyboardInterrupt:
@@ -250,6 +312,8 @@ class _Work:
         return RunResult(outcomes, requests=looked + requests, destruction=self.plan.destruction)
 
     async def _execute(self) -> tuple[tuple[Outcome, ...], int]:
+        from reconciler.engine.executor import execute
+
         async with self.connection.open() as api:
             outcomes = await execute(
                 self.desired,

@@ -12,15 +12,15 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from processes import SAME_CODE
 
-from reconciler.cli.main import run
+from reconciler.cli.root import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pytest
 
-CHECKOUT = Path(__file__).parents[2]
 Json = dict[str, Any]
 
 PROMPTS = """\
@@ -130,7 +130,7 @@ def process(*arguments: str, env: Mapping[str, str], **more: Any) -> subprocess.
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     return subprocess.Popen(
         [sys.executable, "-m", "reconciler", *arguments],
-        env={**clean, "PYTHONPATH": str(CHECKOUT), **env},
+        env={**clean, **SAME_CODE, **env},
         text=True,
         **{**pipes, **more},
     )

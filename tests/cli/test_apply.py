@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import httpx
-
+from reconciler.client.direct import DirectTransport
 from reconciler.core.errors import ExitCode
 from reconciler.lockfile import hold
 
@@ -14,6 +13,8 @@ from .project import Project, target
 
 if TYPE_CHECKING:
     import pytest
+
+    from reconciler.client.transport import Answer
 
 FREELY = {"on_change": "replace", "prevent_destroy": False}
 
@@ -48,13 +49,15 @@ def test_a_second_run_sends_no_writes_and_leaves_every_byte(
 
 def watched_methods(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     methods: list[str] = []
-    send = httpx.AsyncClient.send
+    send = DirectTransport.send
 
-    async def watched(client: httpx.AsyncClient, request: httpx.Request, **more: object) -> object:
-        methods.append(request.method)
-        return await send(client, request, **more)  # type: ignore[arg-type]  # passed on as it is
+    async def watched(
+        transport: DirectTransport, method: str, path: str, body: bytes | None
+    ) -> Answer:
+        methods.append(method)
+        return await send(transport, method, path, body)
 
-    monkeypatch.setattr(httpx.AsyncClient, "send", watched)
+    monkeypatch.setattr(DirectTransport, "send", watched)
     return methods
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.main import run
+from reconciler.cli.root import run
 from reconciler.core.errors import ExitCode
 
 if TYPE_CHECKING:

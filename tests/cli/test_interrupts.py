@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import SAME_CODE
 
 from reconciler.core.errors import ExitCode
 
-from .project import CHECKOUT, Ended, Project, outcome, target
+from .project import Ended, Project, outcome, target
 from .test_json_events import check_lines
-from .test_processes import assert_whole, is_running, wait_for
+from .test_processes import assert_whole, is_running, on_terminal, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def start(
     *arguments: str, stdin: int = subprocess.DEVNULL, output: int = subprocess.PIPE
 ) -> subprocess.Popen[str]:
     """Run a command with default signals, in a session of its own."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm"}
+    environment = {"PATH": os.environ["PATH"], **SAME_CODE, "TERM": "xterm"}
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments],
         env={**environment, "BREAD_API_KEY": os.environ["BREAD_API_KEY"]},
@@ -166,6 +167,17 @@ def asked_on_terminal(project: Project, answer: bytes) -> Ended:
     finally:
         os.close(master)
     return Ended(running.wait(20), shown.decode(), "")
+
+
+def test_a_destruction_without_consent_deletes_nothing_and_says_so(project: Project) -> None:
+    project.targets(target("one", policy={"prevent_destroy": False}))
+    assert project.run("apply").code == ExitCode.OK
+    ended = on_terminal(project, "destroy", "--allow-destroy", typed="n\n")
+    assert ended.code == ExitCode.PENDING
+    assert "Delete these targets?" in ended.out
+    assert "Nothing was deleted." in ended.out
+    assert "applied" not in ended.out
+    assert project.run("plan", "--detailed-exitcode").code == ExitCode.OK
 
 
 @pytest.mark.parametrize(

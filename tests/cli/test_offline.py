@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import shutil
+import socket
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import yaml
 from builders import API_URL, declare, planned, prompt, prompt_id, recorded, repo, settled
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import manifests
 
+from reconciler.client.direct import DirectTransport
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.plan import Plan
 from reconciler.core.planning.offline import compute_offline_plan
@@ -45,7 +46,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an offline command opened a connection")
 
-    monkeypatch.setattr(httpx.AsyncClient, "__init__", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(DirectTransport, "__init__", refuse)
 
 
 def offline(project: Project, *options: str) -> Ended:

@@ -99,7 +99,7 @@ def by_live_state(project: Project) -> None:
         (by_prompt_file, "manifests have changed"),
         (by_field, "manifests have changed"),
         (by_policy, "manifests have changed"),
-        (by_min_lines, "manifests have changed"),
+        (by_min_lines, "now different: run target coding/one stim"),
         (by_one_more, "now also: create target coding/three"),
         (by_one_less, "no longer: create target coding/two"),
         (by_live_state, "no longer: create target coding/two"),
@@ -199,6 +199,22 @@ def test_a_plan_for_another_api_is_refused_with_the_reason(
     )
     assert refused.code == ExitCode.BLOCKED
     assert project.access[1] in refused.err
+
+
+def test_a_file_edited_by_hand_is_refused(
+    project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a reviewer was shown is what happens, or nothing does."""
+    saved(project, file)
+    shown = json.loads(file.read_text())
+    shown["actions"] = [each for each in shown["actions"] if each["resource"] != "coding/two"]
+    file.write_text(json.dumps(shown))
+    methods = watched_methods(monkeypatch)
+    refused = apply(project, file, "--yes")
+    assert refused.code == ExitCode.BLOCKED
+    assert "does not tell what would be done (see its actions)" in refused.err
+    assert set(methods) == {"GET"}
+    assert not project.lockfile.exists()
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"format": "reconciler/plan/v2"}'])

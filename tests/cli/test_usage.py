@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import __version__, schema_files
-from reconciler.cli.main import COMMANDS
+from reconciler.cli.root import COMMANDS
 from reconciler.core.errors import ExitCode
 from reconciler.workflow.connection import SystemClock
 
@@ -391,3 +391,31 @@ def test_names_that_yaml_would_take_for_something_else_survive_the_lockfile(
     assert set(project.lock["targets"]) == {"coding/123", "coding/null"}
     assert project.lock["targets"]["coding/123"]["live_name"] == "123"
     assert project.run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "status", "refresh", "destroy"])
+def test_a_lockfile_that_is_a_link_out_of_the_project_must_be_named(
+    applied: Project, command: str
+) -> None:
+    outside = applied.root.parent / "outside.lock"
+    applied.lockfile.rename(outside)
+    applied.lockfile.symlink_to(outside)
+    before = outside.read_bytes()
+    refused = applied.run(command)
+    assert (refused.code, refused.out) == (ExitCode.INVALID, "")
+    assert "leads out of" in refused.err
+    assert "--lockfile" in refused.err
+    assert outside.read_bytes() == before
+    assert applied.lockfile.is_symlink()
+    assert applied.run("plan", "--lockfile", str(applied.lockfile)).code == ExitCode.OK
+
+
+def test_a_lockfile_may_be_a_link_within_the_project(applied: Project) -> None:
+    inside = applied.root / "locks" / "mine.lock"
+    inside.parent.mkdir()
+    applied.lockfile.rename(inside)
+    applied.lockfile.symlink_to(inside)
+    assert applied.run("plan", "--detailed-exitcode").code == ExitCode.OK
+    applied.lockfile.unlink()
+    applied.lockfile.symlink_to(applied.lockfile)
+    assert applied.run("plan").code != ExitCode.OK

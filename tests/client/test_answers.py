@@ -129,20 +129,44 @@ async def test_what_is_sent_is_what_the_reference_says() -> None:
         await api.create_repo("r", "m")
         await api.create_prompt("r", "p", {"messages": [{"role": "user", "content": "ü"}]})
         item = {"target_name": "a", "template": "default", "overrides": {}}
-        assert await api.create_targets("r", [item, item]) == {"a": "too hot", "c": "7"}
+        verdicts = {"a": "too hot", "b": None, "c": "7"}
+        assert await api.create_targets("r", [item, item]) == verdicts
         await api.create_target("r", item)
+        assert await api.create_prompts("r", {"p": [{"role": "user", "content": "ü"}]}) == verdicts
     assert [(each.method, each.path) for each in server.requests] == [
         ("POST", "/v1/repo"),
         ("POST", "/v1/repo"),
         ("POST", "/v1/repo/r/prompts"),
         ("POST", "/v1/repo/r/targets/batch"),
         ("POST", "/v1/repo/r/targets"),
+        ("POST", "/v1/repo/r/prompts/batch"),
     ]
     bodies = [request.json for request in server.requests]
     assert bodies[0] == {"repo_name": "r"}
     assert bodies[1] == {"repo_name": "r", "base_model": "m"}
     assert bodies[2]["messages"][0]["content"] == "ü"
     assert bodies[3] == {"targets": [item, item]}
+    assert bodies[5] == {"prompts": {"p": [{"role": "user", "content": "ü"}]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "verdicts"),
+    [
+        ({}, {}),
+        ({"message": "done"}, {}),
+        ({"created": None, "failed": None}, {}),
+        ({"created": ["a", 7, None, {}], "failed": ["a"]}, {"a": None}),
+        ({"created": "ab", "failed": "ab"}, {}),
+        ({"created": ["a"], "failed": {"a": "too late"}}, {"a": "too late"}),
+    ],
+)
+@asynchronous
+async def test_of_a_batch_is_believed_what_the_answer_says_and_no_more(
+    body: dict[str, Any], verdicts: dict[str, str | None]
+) -> None:
+    async with speaking(answer(200, body)) as (api, _):
+        assert await api.create_targets("r", []) == verdicts
+        assert await api.create_prompts("r", {}) == verdicts
 
 
 @pytest.mark.parametrize(

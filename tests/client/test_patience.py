@@ -72,6 +72,15 @@ async def test_creating_may_be_repeated_because_twice_is_once() -> None:
     assert [request.method for request in server.requests] == ["POST", "POST"]
 
 
+@pytest.mark.parametrize("fault", [HANG_UP, BUSY])
+@asynchronous
+async def test_a_call_that_replaces_is_not_repeated_unseen(fault: Answer) -> None:
+    async with speaking(fault, ok(created=["p"], failed={})) as (api, server):
+        with pytest.raises(UnreachableError):
+            await api.create_prompts("r", {"p": []})
+    assert len(server.requests) == 1
+
+
 @asynchronous
 async def test_a_refusal_is_not_repeated() -> None:
     async with speaking(answer(400, {"error": "No"})) as (api, server):

@@ -11,7 +11,7 @@ from fake_api import FakeApi
 from reconciler.client import Api, Http, HttpSettings
 from reconciler.core.errors import ApiError
 from reconciler.core.model.desired import Stage
-from reconciler.core.model.observed import LiveStage, LiveTarget
+from reconciler.core.model.observed import LivePrompt, LiveStage, LiveTarget
 from reconciler.service import Settings, embedded
 from reconciler.workflow.connection import SystemClock
 
@@ -44,6 +44,11 @@ STEPS: tuple[Callable[[WriteApi], Awaitable[object]], ...] = (
     lambda api: api.create_prompt("r", "p", {"messages": []}),
     lambda api: api.create_prompt("r", "p", {"messages": []}),
     lambda api: api.create_prompt("r", "p", {"messages": [{"role": "user", "content": "x"}]}),
+    lambda api: api.create_prompts("r", {"q": [], "p": [{"role": "user", "content": "new"}]}),
+    lambda api: api.create_prompts("nowhere", {"q": []}),
+    lambda api: api.create_prompts("r", {"q": []}),
+    lambda api: api.prompt("r", "p"),
+    lambda api: api.prompt_names("r"),
     lambda api: api.create_target("r", item("t", **CONFIG)),
     lambda api: api.create_target("r", item("t", **CONFIG)),
     lambda api: api.create_target("r", item("t", **CONFIG, max_tokens=7)),
@@ -90,12 +95,15 @@ async def answer(api: WriteApi, step: Callable[[WriteApi], Awaitable[object]]) -
         given = await step(api)
     except ApiError as error:
         return type(error)
-    if isinstance(given, LiveTarget):
-        return {key: value for key, value in given.config.items() if value is not None}
+    if isinstance(given, LiveTarget | LivePrompt):
+        held = given.config if isinstance(given, LiveTarget) else given.content
+        return {key: value for key, value in held.items() if value is not None}
     if isinstance(given, LiveStage):
         running = given.status == "running"
         return (given.status, None if running else (given.lines, given.expected))
-    return sorted(given) if isinstance(given, dict) else given
+    if isinstance(given, dict):  # the verdicts on a batch
+        return {name: why is None for name, why in given.items()}
+    return given
 
 
 def test_the_api_in_memory_answers_like_the_service(tmp_path: Path) -> None:

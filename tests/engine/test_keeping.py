@@ -118,7 +118,7 @@ async def test_what_was_held_back_does_not_wait_for_the_next_look_at_a_long_job(
     work = asyncio.create_task(world.apply(target("a")))
     while not world.api.starts["a", Stage.ROLLOUT]:  # noqa: ASYNC110 - in virtual time
         await asyncio.sleep(0.1)
-    await asyncio.sleep(15.0)
+    await asyncio.sleep(25.0)
     on_disk = world.lockfile.lock
     work.cancel()
     await asyncio.wait([work])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from simulation.figures import Figures
+from simulation.reporting import PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 KEY = "the-secret-key-of-this-test"
 _SURROUNDINGS = (
@@ -24,3 +27,24 @@ def surroundings() -> Iterator[pytest.MonkeyPatch]:
         patch.setenv("BREAD_API_KEY", KEY)
         patch.setenv("RECONCILER_DEBUG", "1")
         yield patch
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Generator[None, None, None]:
+    """Count the inputs that a fuzzing test has really judged, explicit examples included."""
+    handle = getattr(item.obj, "hypothesis", None)
+    if handle is None:
+        return (yield)
+    figures, judge = Figures(), handle.inner_test
+
+    @functools.wraps(judge)
+    def counted(*args: Any, **more: Any) -> None:
+        judge(*args, **more)
+        figures.count("inputs fuzzed")
+
+    handle.inner_test = counted
+    try:
+        return (yield)
+    finally:
+        handle.inner_test = judge
+        item.user_properties.append((PROPERTY, figures.taken()))

@@ -18,12 +18,15 @@ from urllib.parse import unquote
 import httpx
 
 from reconciler.client import Http
+from reconciler.client.proxied import ProxiedTransport
 from reconciler.workflow.connection import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
+
+    from reconciler.client.transport import Origin, Transport
 
 URL = "http://127.0.0.1:9"
 Json = dict[str, Any]
@@ -54,7 +57,10 @@ class Honest:
             flown += max(0.0, seconds)
             await asyncio.sleep(0)
 
-        http = functools.partial(Http, transport=httpx.MockTransport(self._handle))
+        def connect(origin: Origin) -> Transport:
+            return ProxiedTransport(origin, httpx.MockTransport(self._handle))
+
+        http = functools.partial(Http, connect=connect)
         with (
             patch("reconciler.workflow.connection.Http", http),
             patch.object(SystemClock, "sleep", sleep),
@@ -84,15 +90,18 @@ class Honest:
             self.known[path] = {"status": "complete", "lines": self._lines(path), "job_id": 1}
             return 200, self.known[path]
         body = httpx.Response(200, content=request.content).json()
-        for item in body["targets"] if path.endswith("/batch") else [body]:
-            self._create(path.removesuffix("/batch"), item)
-        return 201, {"created": [], "failed": {}}
+        items = body["targets"] if path.endswith("/batch") else [body]
+        created = [self._create(path.removesuffix("/batch"), item) for item in items]
+        return 201, {"created": created, "failed": {}}
 
-    def _create(self, path: str, item: Json) -> None:
-        name = next(v for k, v in item.items() if k in {"repo_name", "prompt_name", "target_name"})
+    def _create(self, path: str, item: Json) -> str:
+        """Create what an item describes; return its name."""
+        names = {"repo_name", "prompt_name", "target_name"}
+        name: str = next(value for key, value in item.items() if key in names)
         overrides = item.pop("overrides", {})
         config = {"model_name": "Qwen/Qwen3-32B", **overrides}
         self.known[f"{path}/{name}"] = {**item, "config": config} if "target" in path else item
+        return name
 
     def _told(self, path: str) -> tuple[int, Json]:
         if path in self.known:

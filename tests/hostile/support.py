@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.project import CHECKOUT, Ended
+from cli.project import Ended
+from processes import SAME_CODE
 
-from reconciler.cli.main import run
+from reconciler.cli.root import run
 from reconciler.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def measured(
     # The peak that the system tells of a process begins with that of its parent: ask itself.
     ended = subprocess.run(
         [sys.executable, "-c", _TELLING, *map(str, arguments)],
-        env={**clean, "PYTHONPATH": str(CHECKOUT), **(env or {})},
+        env={**clean, **SAME_CODE, **(env or {})},
         preexec_fn=limit,
         check=False,
         stdin=subprocess.DEVNULL,

@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from reconciler.lockfile import hold
 
 if __name__ == "__main__":

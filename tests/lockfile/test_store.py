@@ -113,6 +113,70 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(
     assert only(path)
 
 
+def _end(fd: object) -> None:
+    del fd
+    os._exit(0)
+
+
+def left_by_a_killed_write(path: Path) -> Path:
+    """Return a file such as a write leaves that was killed halfway."""
+    pid = os.fork()
+    if pid == 0:
+        os.fsync = _end
+        Store(path).write(lock("lost"))
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    (left,) = (each for each in path.parent.iterdir() if each != path)
+    return left
+
+
+def test_what_killed_writes_left_goes_with_the_next_one(path: Path) -> None:
+    Store(path).write(lock("old"))
+    left_by_a_killed_write(path).with_name(".reconciler.lock.abc_0123.tmp").write_text("another")
+    assert len(list(path.parent.iterdir())) == 3
+    assert Store(path).read() == lock("old")
+    assert Store(path).write(lock("new"))
+    assert only(path)
+
+
+OTHERS = (
+    ".reconciler.lock.original",
+    ".reconciler.lock.swp",
+    ".reconciler.lock.tmp",
+    ".reconciler.lock.short.tmp",
+    ".reconciler.lock.longer_01.tmp",
+    ".reconciler.lock.UPPER000.tmp",
+    ".reconciler_lock.abcd0123.tmp",
+    ".other.lock.abcd0123.tmp",
+    "reconciler.lock.abcd0123.tmp",
+)
+
+
+def test_nothing_else_is_taken_for_what_a_killed_write_left(path: Path) -> None:
+    kept = [path.with_name(name) for name in OTHERS]
+    for each in kept:
+        each.write_text("precious")
+    link, folder = (path.with_name(f".reconciler.lock.{n * 8}.tmp") for n in "ab")
+    link.symlink_to(kept[0])
+    folder.mkdir()
+    Store(path).write(lock("new"))
+    assert {*path.parent.iterdir()} == {path, link, folder, *kept}
+    assert all(each.read_text() == "precious" for each in kept)
+
+
+def test_what_cannot_be_removed_does_not_stop_a_write(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = left_by_a_killed_write(path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert Store(path).write(lock("new"))
+    assert left.exists()
+
+
 def test_a_write_that_failed_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(path)
     with monkeypatch.context() as patch:

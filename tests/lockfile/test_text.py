@@ -14,51 +14,11 @@ from jsonschema import Draft202012Validator
 from reconciler import lockfile, schema_files
 from reconciler.core.errors import ExitCode, InvalidLockfileError
 from reconciler.core.model.desired import Stage
-from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedStage, LockedTarget
+from reconciler.core.model.lock import Lock, LockedPrompt, LockedStage, LockedTarget
 from reconciler.core.model.manifest import Kind, ResourceId
 
-DIGEST = "sha256:" + "ab" * 32
-OTHER = "sha256:" + "cd" * 32
-
-EXAMPLE = Lock(
-    "https://bapi.bread.com.ai",
-    repos={ResourceId(Kind.REPO, "coding"): LockedRepo("Qwen/Qwen3-32B")},
-    prompts={ResourceId(Kind.PROMPT, "coding", "expert"): LockedPrompt(DIGEST, "expert")},
-    targets={
-        ResourceId(Kind.TARGET, "coding", "coding_target"): LockedTarget(
-            OTHER,
-            "coding_target",
-            stages={
-                Stage.STIM: LockedStage("complete", 100, 100),
-                Stage.ROLLOUT: LockedStage("complete", 500, 500),
-            },
-        )
-    },
-)
-EXAMPLE_TEXT = f"""\
-# Written by reconciler; commit it, don't edit it. `reconciler refresh` rebuilds it.
-version: 1
-api_url: https://bapi.bread.com.ai
-prompts:
-  coding/expert:
-    digest: {DIGEST}
-    live_name: expert
-repos:
-  coding:
-    base_model: Qwen/Qwen3-32B
-targets:
-  coding/coding_target:
-    digest: {OTHER}
-    live_name: coding_target
-    rollout:
-      expected: 500
-      lines: 500
-      status: complete
-    stim:
-      expected: 100
-      lines: 100
-      status: complete
-"""
+from . import plain_writer
+from .locks import DIGEST, EXAMPLE, EXAMPLE_TEXT, LOCKS, OTHER
 
 
 def test_the_example_has_exactly_the_bytes_of_the_contract() -> None:
@@ -91,55 +51,44 @@ targets:
     )
 
 
-ODD = ["no", "y", "null", "true", "123", "1e3", "0x1f", "1_000", "12:30", "0.5", "2001-01-01", "~"]
-PLAIN_NAME = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
-NAMES = st.sampled_from(ODD) | PLAIN_NAME
-TEXTS = st.sampled_from(
-    [*ODD, "a: b", "- x", "#", " lead", "é", "\u2028", "\x1b[31m", "a:"]
-) | st.text(min_size=1, max_size=30)
-DIGESTS = st.sampled_from([DIGEST, OTHER])
-COUNTS = st.integers(0, 10**9)
-STAGES = st.builds(
-    LockedStage,
-    status=TEXTS,
-    lines=COUNTS,
-    expected=st.none() | COUNTS,
-    attempts=st.integers(0, 9),
-    error=st.none() | TEXTS,
-    output=st.none() | DIGESTS,
-)
-TARGETS = st.builds(
-    LockedTarget,
-    digest=DIGESTS,
-    live_name=TEXTS,
-    prevent_destroy=st.booleans(),
-    stages=st.dictionaries(st.sampled_from(Stage), STAGES),
-)
-
-
-def ids(kind: Kind) -> st.SearchStrategy[ResourceId]:
-    return st.builds(ResourceId, st.just(kind), NAMES, st.just("") if kind is Kind.REPO else NAMES)
-
-
-LOCKS = st.builds(
-    Lock,
-    api_url=st.sampled_from(["local", "https://bapi.bread.com.ai", "http://[::1]:8080/a"]),
-    repos=st.dictionaries(
-        ids(Kind.REPO), st.builds(LockedRepo, base_model=st.none() | TEXTS), max_size=3
-    ),
-    prompts=st.dictionaries(
-        ids(Kind.PROMPT), st.builds(LockedPrompt, digest=DIGESTS, live_name=TEXTS), max_size=3
-    ),
-    targets=st.dictionaries(ids(Kind.TARGET), TARGETS, max_size=3),
-)
-
-
 @given(LOCKS)
 def test_nothing_is_lost_and_the_same_lock_gives_the_same_bytes(lock: Lock) -> None:
     text = lockfile.render(lock)
     again = lockfile.parse(text, "x")
     assert again == lock
     assert lockfile.render(again) == text
+
+
+@given(LOCKS)
+@example(
+    Lock(
+        "no:",
+        targets={
+            ResourceId(Kind.TARGET, "r", "a"): LockedTarget(
+                "yEs", "", stages={Stage.STIM: LockedStage("\ud83d", -1, attempts=1, error="")}
+            )
+        },
+    )
+)
+@example(
+    Lock(
+        "local",
+        prompts={
+            ResourceId(Kind.PROMPT, repo, name): LockedPrompt(DIGEST, name)
+            for repo, name in (("a-b", "x"), ("a", "y-z"), ("a", "y"))
+        },
+    )
+)
+def test_every_block_is_the_one_that_follows_from_its_fields(lock: Lock) -> None:
+    assert lockfile.render(lock) == plain_writer.render(lock)
+
+
+@given(st.text() | st.text(st.characters(max_codepoint=127)))
+@example("a" * 5_000 + " b" * 500)
+@example("".join(map(chr, range(32, 127))))
+@example("a" * 200 + "\\ " * 200 + "é")
+def test_every_text_is_the_scalar_that_the_yaml_library_makes_of_it(url: str) -> None:
+    assert lockfile.render(Lock(url)) == plain_writer.render(Lock(url))
 
 
 @given(LOCKS)

@@ -18,9 +18,10 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
-from cli.project import CHECKOUT, Ended, target
+from cli.project import Ended, target
 from client.support import Clock
 from hostile.support import measured
+from processes import SAME_CODE
 
 from reconciler.client import Http, HttpSettings
 from reconciler.core.errors import ExitCode, UnreachableError
@@ -137,7 +138,7 @@ def apart(project: Project, prepare: str, place: Path, command: str, *options: s
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no mount namespaces here")
     words = [sys.executable, "-m", "reconciler", command, str(place), *project.access, *options]
-    environment = {**os.environ, "BREAD_API_KEY": KEY, "PYTHONPATH": str(CHECKOUT)}
+    environment = {**os.environ, **SAME_CODE, "BREAD_API_KEY": KEY}
     script = f'{prepare} exec "$@"'
     ended = subprocess.run(
         ["unshare", "-m", "sh", "-c", script, "sh", *words],
@@ -173,9 +174,9 @@ def test_a_name_that_nobody_knows_is_told_and_changes_nothing(
     asked = unknown_names(monkeypatch)
     for command in ("apply", "plan", "status"):
         ended = project.run(command, access=("--api-url", f"https://{HOST}"))
-        told(ended, "ould not be read" if command == "status" else "Name or service not known")
+        told(ended, "ould not be read" if command == "status" else "name or service not known")
     assert set(asked) == {HOST}
-    assert not project.lock["targets"]
+    assert not project.lockfile.exists()
 
 
 @dataclass

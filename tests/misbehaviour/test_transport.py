@@ -55,6 +55,42 @@ def test_a_target_that_cannot_be_read_keeps_its_entry_while_the_others_go_on(
 
 
 @hurried
+@pytest.mark.parametrize("options", [["apply"], ["apply", "--no-wait"], ["refresh"], ["destroy"]])
+def test_a_run_that_could_read_nothing_begins_no_lockfile(
+    project: Project, meddler: Meddler, options: list[str]
+) -> None:
+    meddler.on("GET .*", UNREADABLE["503"])
+    ended = project.run(*options)
+    assert ended.code == ExitCode.ERROR
+    assert "Busy" in ended.err
+    assert not project.lockfile.exists()
+
+
+@hurried
+@pytest.mark.parametrize("command", ["apply", "refresh"])
+def test_a_run_that_could_read_nothing_keeps_what_is_known(
+    project: Project, meddler: Meddler, command: str
+) -> None:
+    assert project.run("apply").code == ExitCode.OK
+    before = project.lockfile.read_bytes()
+    meddler.on("GET .*", UNREADABLE["503"])
+    assert project.run(command).code == ExitCode.ERROR
+    assert project.lockfile.read_bytes() == before
+
+
+@hurried
+def test_conflict_markers_are_not_mended_by_knowing_nothing(
+    project: Project, meddler: Meddler
+) -> None:
+    assert project.run("apply").code == ExitCode.OK
+    conflict = "<<<<<<< ours\n" + project.lockfile.read_text()
+    project.lockfile.write_text(conflict)
+    meddler.on("GET .*", UNREADABLE["503"])
+    assert project.run("refresh").code == ExitCode.ERROR
+    assert project.lockfile.read_text() == conflict
+
+
+@hurried
 @pytest.mark.parametrize("fault", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("what", ["coding", "coding/targets", "coding/prompts"])
 def test_what_cannot_be_read_is_never_taken_for_absent(

@@ -17,8 +17,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from reconciler.service import Running, Settings, serve
 
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.service.state.store import Store
+
 KEY = "key-of-the-tests"
 MASTER_KEY = "master-key-of-the-tests"
 EXPERT = [
@@ -96,6 +98,23 @@ class Api:
 
 def hardcoded(*questions: str, **more: Any) -> list[Json]:
     return [{"type": "hardcoded", "questions": list(questions), **more}]
+
+
+def new_job(store: Store, stage: str, total: int) -> int:
+    """Add a job to a stage of target t, made if need be, in place of the one before."""
+    if store.repo("", "r") is None:
+        store.add_repo("", "r", "model")
+    repo = store.repo("", "r")
+    assert repo is not None
+    if store.target(repo.id, "t") is None:
+        store.add_target(repo.id, "t", "{}", stim="{}", rollout="{}")
+    row = store.stage("", "r", "t", stage)
+    assert row is not None
+    store.add_job(row.target, stage, "{}", total)
+    row = store.stage("", "r", "t", stage)
+    assert row is not None
+    assert row.job is not None
+    return row.job.id
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from reconciler.service.state.store import FAILED, Job, Store
 from reconciler.service.work.runner import SETBACK_SECONDS
 
 from .endpoint import Said, completion, echo, endpoint, numbered
-from .support import KEY, Api, Process, client, hardcoded, hatchery, process
+from .support import KEY, Api, Process, client, hardcoded, hatchery, new_job, process
 
 if TYPE_CHECKING:
     from .endpoint import Asked
@@ -339,15 +339,7 @@ def ran(api: Api, target: str) -> tuple[Any, list[Any]]:
 
 def failed_rollout(store: Store) -> Job:
     """Make a target whose rollout failed with four of six rows there, three of them readable."""
-    if store.repo("", "r") is None:
-        store.add_repo("", "r", "model")
-    repo = store.repo("", "r")
-    assert repo is not None
-    store.add_target(repo.id, "t", "{}", stim="{}", rollout="{}")
-    row = store.stage("", "r", "t", "rollout")
-    assert row is not None
-    store.add_job(row.target, "rollout", "{}", 6)
-    job = rollout(store).id
+    job = new_job(store, "rollout", 6)
     store.add_rows(job, [(n, "{}") for n in (4, 1, 0, 2)], lines=3, done=4)
     store.finish(job, FAILED, "no")
     return rollout(store)

@@ -15,7 +15,7 @@ from reconciler.service.resources import stages
 from reconciler.service.state.store import Store
 from reconciler.service.work.sink import Sink
 
-from .support import MASTER_KEY, Api, Json, client
+from .support import MASTER_KEY, Api, Json, client, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_rows_in_any_order_show_as_a_growing_prefix(
     """Rows come as answers do; a runner that starts anew in between sees what there is."""
     store = Store(tmp_path)
     try:
-        job = _new_job(store)
+        job = new_job(store, "stim", 12)
         arrived: set[int] = set()
         for batch in batches:
             asyncio.run(_feed(store, job, batch))
@@ -92,7 +92,7 @@ def test_a_page_costs_the_same_wherever_it_is(tmp_path: Path) -> None:
     rows = 200_000
     store = Store(tmp_path)
     try:
-        job = _new_job(store)
+        job = new_job(store, "stim", 12)
         beginning = _steps(store, 0, rows=[])
         assert beginning > 0
         store.add_rows(job, ((n, f'"{n}"') for n in range(rows)), rows, rows)
@@ -137,16 +137,3 @@ def _cut(order: list[int]) -> st.SearchStrategy[list[list[int]]]:
             order[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(order)], strict=True)
         ]
     )
-
-
-def _new_job(store: Store) -> int:
-    if store.repo("", "r") is None:
-        store.add_repo("", "r", "model")
-        repo = store.repo("", "r")
-        assert repo is not None
-        store.add_target(repo.id, "t", "{}", stim="{}", rollout="{}")
-    stage = store.stage("", "r", "t", "stim")
-    assert stage is not None
-    store.add_job(stage.target, "stim", "{}", 12)
-    (job,) = store.unfinished()
-    return job

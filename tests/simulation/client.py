@@ -23,10 +23,10 @@ from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo, LiveSta
 from reconciler.core.planning.candidates import candidates
 
 from .process import CrashError
-from .world import ATTEMPT, hang_up
+from .world import ATTEMPT, LISTING, Listing, hang_up
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Mapping, Sequence
     from typing import TypeVar
 
     from reconciler.core.model.desired import Desired, DesiredTarget
@@ -162,7 +162,9 @@ class Client:
         there = self._world.prompts(repo)
         seen = await self._ask("prompt_names", self._inner.prompt_names(repo))
         self._check_absence(f"a prompt of {repo}", not there <= seen)
-        self._seen.listed["prompt", repo] = seen
+        # What one listing lacked was absent, though a later one may hold it.
+        self._seen.listed["prompt", repo] = seen & self._seen.listed.get(("prompt", repo), seen)
+        LISTING.set(Listing(repo, seen, self._world.clock.now()))
         return seen
 
     async def target_names(self, repo: str) -> frozenset[str]:
@@ -206,13 +208,19 @@ class Client:
             self._world.breaks(f"created prompt {name}, which was not seen to be absent")
         await self._ask("create_prompt", self._inner.create_prompt(repo, name, content))
 
+    async def create_prompts(
+        self, repo: str, prompts: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> Mapping[str, str | None]:
+        self._check_batch(repo, prompts.keys())
+        return await self._ask("create_prompts", self._inner.create_prompts(repo, prompts))
+
     async def create_target(self, repo: str, item: Mapping[str, Any]) -> None:
         self._check_creation(repo, item)
         await self._ask("create_target", self._inner.create_target(repo, item))
 
     async def create_targets(
         self, repo: str, items: Sequence[Mapping[str, Any]]
-    ) -> Mapping[str, str]:
+    ) -> Mapping[str, str | None]:
         for item in items:
             self._check_creation(repo, item)
         return await self._ask("create_targets", self._inner.create_targets(repo, items))
@@ -273,6 +281,21 @@ class Client:
         listed = self._seen.listed.get((kind, repo))
         unlisted = listed is not None and name not in listed
         return unlisted or isinstance(seen.get((repo, name)), Absent)
+
+    def _check_batch(self, repo: str, names: Collection[str]) -> None:
+        """Check that prompts which a batch would replace were listed as absent just now."""
+        listing, now = LISTING.get(), self._world.clock.now()
+        what = f"sent a batch of prompts to {repo}"
+        if listing is None or listing.repo != repo:
+            self._world.breaks(f"{what} without having listed what is there")
+            return
+        if listing.used:
+            self._world.breaks(f"{what} a second time without looking again")
+        if now - listing.at > HEARSAY:
+            self._world.breaks(f"{what}, going by a listing of {now - listing.at:.1f} s ago")
+        if not listing.names.isdisjoint(names):
+            self._world.breaks(f"{what} with some that it knows to be there")
+        listing.used = True
 
     def _check_creation(self, repo: str, item: Mapping[str, Any]) -> None:
         name = str(item["target_name"])

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .figures import FIGURES
-from .reporting import PROPERTY, pytest_terminal_summary
+from .reporting import PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["pytest_terminal_summary"]
 
 
 @pytest.fixture(autouse=True)

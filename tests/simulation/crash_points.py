@@ -21,6 +21,7 @@ from fake_api import Job
 
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.events import RunResult
+from reconciler.engine import creation
 
 from .client import Errand
 from .machine import Machine, Run, Site, scratch
@@ -42,12 +43,15 @@ CALLS = (
     "stage",
     "create_repo",
     "create_prompt",
+    "create_prompts",
     "create_target",
     "create_targets",
     "delete_target",
     "run",
 )
 STEPS = (
+    "reconciler.lock: not yet removed",
+    "reconciler.lock: removed",
     "reconciler.lock: no temporary file yet",
     "reconciler.lock: temporary file made",
     "reconciler.lock: before writing",
@@ -108,6 +112,7 @@ ERRANDS = (
 )
 
 
+LEFT = ".reconciler.lock.abcd0123.tmp"
 JOB = Job(seconds=0.5)
 JOBS = {(name, stage): [JOB] for name in ("revised", "replaced", "last") for stage in Stage} | {
     ("revised", Stage.STIM): [Job(seconds=0.5, error="out of memory"), JOB]
@@ -129,6 +134,7 @@ class Play:
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch, since: Moment | None = None) -> None:
         self.site = Site(Random(0), patch)
+        patch.setattr(creation, "FEW", 1)  # so that two prompts make a batch
         self.world = self.site.world
         self.world.job, self.world.jobs = JOB, JOBS
         if since:
@@ -188,6 +194,7 @@ class Act:
 def reference() -> Iterator[tuple[list[Act], Path]]:
     with scratch() as root, pytest.MonkeyPatch.context() as patch:
         play, acts = Play(root / "reference", patch), []
+        (root / "reference" / LEFT).write_text("left by a write that was killed")
         for number in range(len(ERRANDS)):
             began = play.now(root / f"before {number}")
             process = play.go(number).process
@@ -216,5 +223,7 @@ def crashed(root: Path, number: int, act: Act, death: Death) -> tuple[Any, list[
             play.go(number)
         if (len(play.world.journal), play.machine.disk.text()) != (rest, text):
             play.world.breaks("a run at rest writes something")
+        if [path for path in root.iterdir() if path.suffix == ".tmp"]:
+            play.world.breaks("a temporary file stays for good")
         play.site.loop.close()
         return play.outcome(), play.world.broken

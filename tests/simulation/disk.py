@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -172,10 +172,11 @@ def _put_back(path: Path, before: str | None) -> None:
         path.write_text(before)
 
 
+@lru_cache(maxsize=1000)
 def kind(path: Path | str) -> str:
     """Return what a boundary calls a file: temporary ones are called after what they become."""
     name = str(path).rpartition("/")[2]
-    return name[1:].rpartition(".")[0] if name.startswith(".reconciler.lock.") else name
+    return name[1:].rsplit(".", 2)[0] if name.startswith(".reconciler.lock.") else name
 
 
 def intercept(patch: pytest.MonkeyPatch) -> None:

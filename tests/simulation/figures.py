@@ -49,6 +49,7 @@ class Figures:
             f"({counts['requests over the wire']:,.0f} requests)",
             "rounds with two runs at once": f"{counts['rounds with two runs at once']:,.0f}",
             "jobs that the service really started": f"{counts['jobs started']:,.0f}",
+            "prompts of others that a batch replaced": f"{counts['prompts replaced']:,.0f}",
             "runs until rest, once faults had stopped": self._spread(rest),
             "seeds per minute and processor": f"{60 * counts['seeds in storms'] / seconds:,.0f}",
             "runs per minute and processor": f"{60 * counts['runs in storms'] / seconds:,.0f}",
@@ -59,6 +60,7 @@ class Figures:
             "mutants caught / mutants": f"{len(self.names.get('mutants caught', ()))} / "
             f"{len(self.names.get('mutants', ()))}",
         }
+        lines["inputs fuzzed"] = f"{counts['inputs fuzzed']:,.0f}"
         faults = self._starting("fault: ")
         lines["faults injected"] = f"{sum(faults.values()):,.0f}"
         return lines | {f"– {kind}": f"{n:,.0f}" for kind, n in faults.items()}

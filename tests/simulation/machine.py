@@ -7,6 +7,7 @@ the last step to the disk. The lockfile lies on a real disk, the run lock is rea
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar, copy_context
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from virtual_time import VirtualClock, VirtualLoop
 
 from reconciler import lockfile, schema_files
+from reconciler.client import HttpSettings
+from reconciler.core import diff
 from reconciler.core.errors import InvalidLockfileError, ReconcilerError
 from reconciler.core.model.lock import Lock, LockedTarget
 from reconciler.core.schema import Checker
@@ -32,7 +35,7 @@ from . import disk as disks
 from .client import Client, Errand, Ledger
 from .figures import FIGURES
 from .process import CURRENT, CrashError, Death, Process
-from .wire import over_the_wire
+from .wire import KEY, over_the_wire
 from .world import World
 
 if TYPE_CHECKING:
@@ -42,11 +45,21 @@ if TYPE_CHECKING:
     import pytest
 
     from reconciler.core.model.events import RunResult
+    from reconciler.core.model.plan import FieldDiff
 
 API_URL = "http://localhost:9"
 ACCESS = Access(api_url=API_URL)
+#: What is pure is worked out once, for speed.
+_PARSED = lru_cache(maxsize=1000)(text.parse)
+_CHECKER = Checker(schema_files.load("lockfile"))
+_EXPLAIN = diff._explain
 _RUN: ContextVar[Run] = ContextVar("run")
 _WORKER: ContextVar[_Worker | None] = ContextVar("worker", default=None)
+
+
+@lru_cache(maxsize=1000)
+def _explained(both: str) -> tuple[FieldDiff, ...]:
+    return tuple(_EXPLAIN(*json.loads(both)))
 
 
 @contextmanager
@@ -143,6 +156,7 @@ class _Connection:
     world: World
     name: str = API_URL
     pace = HOSTED
+    settings = HttpSettings(API_URL, KEY)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Client]:
@@ -169,9 +183,9 @@ class Site:
         patch.setattr(verbs, "SystemClock", lambda: self.world.clock)
         patch.setattr(verbs, "Store", _Store)
         patch.setattr(verbs, "_run", self._drive)
-        checker = Checker(schema_files.load("lockfile"))
-        patch.setattr(text, "parse", lru_cache(text.parse))  # for speed: both are pure
-        patch.setattr(text, "Checker", lambda _: checker)
+        patch.setattr(text, "parse", _PARSED)
+        patch.setattr(text, "Checker", lambda _: _CHECKER)
+        patch.setattr(diff, "_explain", lambda *both: list(_explained(json.dumps(both))))
         disks.intercept(patch)
 
     @contextmanager

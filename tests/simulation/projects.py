@@ -46,6 +46,7 @@ class Project:
         self._draw = draw
         #: Targets that are left out of what is declared.
         self._without = without
+        self._read: Desired | None = None
         self._budget: int | None = None
         self._prompts = {name: self._new_prompt() for name in PROMPTS}
         self._targets = {name: self._new_target() for name in TARGETS if draw.random() < 0.7}
@@ -54,6 +55,7 @@ class Project:
 
     def change(self) -> None:
         """Do what a person may do to manifests, once."""
+        self._read = None
         often = (
             self._edit,
             self._edit,
@@ -67,6 +69,7 @@ class Project:
 
     def give_in(self) -> None:
         """Decide, as a person must where the policies don't, that everything may go on."""
+        self._read = None
         self._budget = None
         self._prompts = {name: (text, REVISE) for name, (text, _) in self._prompts.items()}
         for said in self._targets.values():
@@ -77,6 +80,11 @@ class Project:
         return sorted(self._targets.keys() - self._without) or sorted(self._targets)[:1]
 
     def declared(self) -> Desired:
+        """Return what the manifests of this moment declare."""
+        self._read = self._read or self._declare()
+        return self._read
+
+    def _declare(self) -> Desired:
         limits = {} if self._budget is None else {"max_new_trajectories": self._budget}
         prompts = [prompt(name, text, **policy) for name, (text, policy) in self._prompts.items()]
         targets = [self._manifest(name) for name in self.names()]

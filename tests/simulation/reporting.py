@@ -1,4 +1,4 @@
-"""What the simulation did, told at the end of a test run, and in a file if one is asked for."""
+"""What simulation and fuzzing did: told at the end of a test run, and in a file if asked for."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     import pytest
 
-PROPERTY = "simulation"
+#: Under this name tests hand over what they have counted.
+PROPERTY = "figures"
 #: Names the file for the figures as JSON.
 FILE = "SIMULATION_FIGURES"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell the figures of all tests of the simulation, if there were any."""
+    """Tell the figures of all tests that have handed over some, whatever process they ran in."""
     figures = Figures()
     for data in _handed_over(terminalreporter):
         figures.add(data)
     if not figures.counts:
         return
-    terminalreporter.section("simulation")
+    terminalreporter.section("figures")
     for what, told in figures.told().items():
         if not told.startswith("0"):
             terminalreporter.write_line(f"{what}: {told}")

@@ -20,6 +20,7 @@ from reconciler.core.model.events import Outcome, RunResult
 from reconciler.core.model.manifest import Kind
 from reconciler.core.planning.orphans import find_orphans
 from reconciler.core.scope import Scope, narrow
+from reconciler.engine import creation
 
 from .client import Errand
 from .figures import FIGURES
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 #: Runs of each machine after which everything that can converge has, once nothing goes wrong.
 ENOUGH = 8
-_ROUNDS = (1, 2, 2, 4, 8)
+#: The share of lives that go through the real client.
+WIRED = 0.15
+_ROUNDS = (1, 1, 1, 2, 3)
 #: All that can be left out of a life, besides targets.
 PARTS = (
     "crashes",
@@ -48,6 +51,7 @@ PARTS = (
     "losses",
     "destroying",
     "changes",
+    "batches",
     *(name for name in Weather.__dataclass_fields__ if name != "restarts_failed"),
 )
 #: What a run that finds the lock held may have touched.
@@ -98,7 +102,10 @@ class Life:
         names = ("A", "B") if shape == "two directories" else ("A",)
         self.crowded = shape == "one directory"
         self.machines = [Machine(name, root / name) for name in names]
-        self.wired = self._unless("wire", self._happens(0.2), False)
+        self.wired = self._unless("wire", self._happens(WIRED), False)
+        if self._unless("batches", self._happens(0.7), False):
+            patch.setattr(creation, "FEW", 0)
+            patch.setattr(creation, "BATCH", self.draw.choice((1, 2, 200)))
         self._known: dict[str, None] = {}
 
     def _unless(self, part: str, value: Any, otherwise: Any) -> Any:

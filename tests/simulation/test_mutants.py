@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from reconciler.client import http
+from reconciler.client.proxied import ProxiedTransport
 from reconciler.core.errors import ApiError, UnreachableError
 from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Unreadable
 from reconciler.core.planning import compute, destruction, orphans
@@ -26,6 +27,7 @@ from reconciler.engine.keeper import Keeper
 from reconciler.lockfile import Store, store
 from reconciler.workflow import verbs
 
+from . import storms
 from .client import Client
 from .crash_points import crashed, deaths, reference
 from .figures import FIGURES
@@ -129,6 +131,36 @@ def lost_answers_repeated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Client, "run", insisting)
 
 
+def prompts_sent_on_hearsay(patch: pytest.MonkeyPatch) -> None:
+    look = Client.prompt_names
+
+    async def remembered(self: Client, repo: str) -> frozenset[str]:
+        known = self._seen.listed.get(("prompt", repo))
+        return await look(self, repo) if known is None else known
+
+    patch.setattr(Client, "prompt_names", remembered)
+
+
+def prompts_sent_without_asking_who_was_first(patch: pytest.MonkeyPatch) -> None:
+    """All of them, whatever the listing of just now says."""
+    look = creation._absent
+
+    def all_of_them(run: Any, actions: Any, there: frozenset[str]) -> Any:
+        return look(run, actions, frozenset())
+
+    patch.setattr(creation, "_absent", all_of_them)
+
+
+def lost_batches_repeated(patch: pytest.MonkeyPatch) -> None:
+    """By the part that speaks HTTP, which cannot look at what has become of them."""
+    call = http.Http.call
+
+    async def insisting(self: http.Http, method: str, path: str, **how: Any) -> dict[str, Any]:
+        return await call(self, method, path, **how | {"repeatable": True})
+
+    patch.setattr(http.Http, "call", insisting)
+
+
 def goes_on_without_credits(patch: pytest.MonkeyPatch) -> None:
     class NeverError(ApiError):
         pass
@@ -217,14 +249,14 @@ def page_of_a_proxy_is_absence(patch: pytest.MonkeyPatch) -> None:
 
 
 def key_follows_redirects(patch: pytest.MonkeyPatch) -> None:
-    lane = http.Http._new_lane
+    lane = ProxiedTransport._new_lane
 
-    def trusting(self: http.Http) -> httpx.AsyncClient:
+    def trusting(self: ProxiedTransport) -> httpx.AsyncClient:
         client = lane(self)
         client.follow_redirects = True
         return client
 
-    patch.setattr(http.Http, "_new_lane", trusting)
+    patch.setattr(ProxiedTransport, "_new_lane", trusting)
     patch.setattr(httpx.AsyncClient, "_redirect_headers", lambda _, request, *rest: request.headers)
 
 
@@ -274,12 +306,17 @@ IN_STORMS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     budget_ignored: "beyond the budget",
     starts_on_hearsay: "going by what it saw",
     lost_answers_repeated: "without having looked",
+    prompts_sent_on_hearsay: "without having listed",
+    prompts_sent_without_asking_who_was_first: "some that it knows to be there",
+    lost_batches_repeated: "that no listing had called for",
     goes_on_without_credits: "after the credits ran out",
     writes_without_need: "still no rest",
     run_lock_not_taken: "two runs work in one directory",
     key_follows_redirects: "the key went to elsewhere",
     lockfile_written_in_place: "neither the last one written nor the one being written",
 }
+#: Mutants of the client itself: a storm that does not go through it says nothing about them.
+OF_THE_CLIENT = {page_of_a_proxy_is_absence, lost_batches_repeated, key_follows_redirects}
 AT_CRASH_POINTS = (
     attempts_counted_after_the_start,
     lockfile_written_in_place,
@@ -297,6 +334,8 @@ def test_a_mutant_is_caught_in_storms(
     mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutant(monkeypatch)
+    if mutant in OF_THE_CLIENT:
+        monkeypatch.setattr(storms, "WIRED", 1.0)
     FIGURES.name("mutants", named(mutant))
     assert any(IN_STORMS[mutant] in breaks(Case(seed, ROUNDS)) for seed in range(STORMS))
     FIGURES.name("mutants caught", named(mutant))

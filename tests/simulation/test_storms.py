@@ -12,7 +12,7 @@ import pytest
 from .figures import FIGURES
 from .storms import Case, asked_for, require
 
-CASES = asked_for("0-899")
+CASES = asked_for("0-1999")
 #: Seeds in one test, so that a test is worth its overhead.
 LOT = 20
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import httpx
 
 from reconciler.client import Api, Http, HttpSettings
+from reconciler.client.proxied import ProxiedTransport
 from reconciler.core import errors
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import Absent, LiveStage
@@ -23,8 +24,9 @@ from .figures import FIGURES
 from .world import World, hang_up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from reconciler.client.transport import Origin, Transport
 
 KEY = "the-secret-key-of-this-simulation"
 ELSEWHERE = "http://elsewhere.example"
@@ -41,7 +43,11 @@ _GATEWAY_TROUBLE = (502, 503, 404, 404)
 async def over_the_wire(world: World, base_url: str) -> AsyncIterator[Api]:
     """Open a session of the real client with the world."""
     settings = HttpSettings(base_url, KEY)
-    async with Http(settings, world.clock, transport=Wire(world), draw=world.draw) as http:
+
+    def connect(origin: Origin) -> Transport:
+        return ProxiedTransport(origin, Wire(world))
+
+    async with Http(settings, world.clock, connect=connect, draw=world.draw) as http:
         yield Api(http)
 
 
@@ -108,8 +114,10 @@ class Wire(httpx.AsyncBaseTransport):
                 return await self._targets(repo, *rest)
             case "POST", [repo, "targets", name, stage]:
                 return _status(await self._world.run(repo, name, Stage(stage)))
+            case "POST", [repo, "prompts", "batch"]:
+                return _judged(await self._world.create_prompts(repo, body["prompts"]))
             case "POST", [repo, "targets", "batch"]:
-                return {"failed": dict(await self._world.create_targets(repo, body["targets"]))}
+                return _judged(await self._world.create_targets(repo, body["targets"]))
         await self._change(method, path, body)
         return {"message": "done"}
 
@@ -146,6 +154,11 @@ def _found(seen: Any) -> Any:
     if isinstance(seen, Absent):
         raise errors.NotFoundError("not found")
     return seen
+
+
+def _judged(verdicts: Mapping[str, str | None]) -> dict[str, Any]:
+    failed = {name: why for name, why in verdicts.items() if why is not None}
+    return {"created": [name for name in verdicts if name not in failed], "failed": failed}
 
 
 def _status(seen: LiveStage) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fake_api import LATENCY, WRITES, FakeApi, Fault, Job
 
@@ -47,6 +47,7 @@ class Weather:
     limited: float = 0.0
     garbled: float = 0.0
     redirected: float = 0.0
+    raced: float = 0.0
     restarts_failed: bool = True
 
 
@@ -54,6 +55,21 @@ CALM = Weather()
 STATUSES = ("running", "pending", "archived")
 #: The attempt in whose name a job is asked for.
 ATTEMPT: ContextVar[tuple[object, ...] | None] = ContextVar("attempt", default=None)
+
+
+@dataclass(slots=True)
+class Listing:
+    """The prompts of a repo as somebody was told, when, and what arrived because of that."""
+
+    repo: str
+    names: frozenset[str]
+    at: float
+    used: bool = False
+    arrived: set[str] = field(default_factory=set)
+
+
+#: The listing of prompts that was asked for last, in the same task.
+LISTING: ContextVar[Listing | None] = ContextVar("listing", default=None)
 
 
 def storm(draw: Random) -> Weather:
@@ -74,6 +90,7 @@ def storm(draw: Random) -> Weather:
         limited=share(0.1, 0.4),
         garbled=share(0.1, 0.4),
         redirected=share(0.1),
+        raced=share(0.1, 0.3),
         restarts_failed=draw.random() < 0.8,
     )
 
@@ -146,11 +163,9 @@ class World(FakeApi):
             act(name, sorted(repo.prompts), sorted(repo.targets))
 
     def _overwrite(self, repo: str, prompts: Sequence[str], targets: Sequence[str]) -> None:
-        text = self.draw.choice(("Be exact.", "Be brief.", "Be gone."))
         if prompts:
             FIGURES.fault("somebody else overwrote a prompt")
-            content = {"messages": [{"role": "system", "content": text}]}
-            self.repos[repo].prompts[self.draw.choice(prompts)] = content
+            self.repos[repo].prompts[self.draw.choice(prompts)] = self._other_content()
 
     def _take_away(self, repo: str, prompts: Sequence[str], targets: Sequence[str]) -> None:
         if targets:
@@ -170,6 +185,17 @@ class World(FakeApi):
     def _remove(self, repo: str, name: str) -> None:
         self.repos[repo].targets.pop(name, None)
         self.removals[repo, name] += 1
+
+    def _come_first(self, repo: str, names: Sequence[str]) -> None:
+        """Create what somebody is about to create: a listing of just now does not know of it."""
+        new = [name for name in names if repo in self.repos and name not in self.prompts(repo)]
+        if new:
+            FIGURES.fault("somebody else created a prompt first")
+            self.repos[repo].prompts[self.draw.choice(new)] = self._other_content()
+
+    def _other_content(self) -> dict[str, Any]:
+        text = self.draw.choice(("Be exact.", "Be brief.", "Be gone."))
+        return {"messages": [{"role": "system", "content": text}]}
 
     # How it works.
 
@@ -218,6 +244,17 @@ class World(FakeApi):
                 self.breaks(f"a second effective run of {attempt}")
         return seen
 
+    def _put_prompt(self, repo: str, name: str, content: dict[str, Any]) -> None:
+        """Replace a prompt, which is allowed only to whoever could not know that it was there."""
+        listing = LISTING.get()
+        if listing is None or name in listing.names or name in listing.arrived:
+            self.breaks(f"a batch with prompt {name} arrived that no listing had called for")
+        else:
+            listing.arrived.add(name)
+        if self._repo(repo).prompts.get(name, content) != content:
+            FIGURES.count("prompts replaced")
+        super()._put_prompt(repo, name, content)
+
     # How it misbehaves.
 
     async def _travel(self) -> Sequence[BaseException]:
@@ -238,6 +275,8 @@ class World(FakeApi):
 
     def _raise_faults(self, call: Call) -> list[Fault]:
         lost, weather = super()._raise_faults(call), self._weather
+        if call.name in {"create_prompt", "create_prompts"} and self.happens(weather.raced):
+            self._come_first(call.of[0], call.of[1:])
         if self.happens(weather.refused / 10, "401"):
             raise AuthenticationError("401: who are you?")
         if not call.name.startswith(WRITES):

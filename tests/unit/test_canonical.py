@@ -40,3 +40,17 @@ def test_a_digest_never_changes_between_versions() -> None:
 
 def test_a_revision_is_named_after_the_first_eight_digits() -> None:
     assert canonical.revision_name("t", "sha256:0123456789abcdef") == "t-01234567"
+
+
+def test_a_lazy_digest_is_made_once_and_is_the_same() -> None:
+    asked: list[int] = []
+
+    def content() -> Any:
+        asked.append(1)
+        return {"a": 1.0}
+
+    lazy = canonical.Digest(content)
+    assert not asked
+    assert str(lazy) == str(lazy) == canonical.digest({"a": 1})
+    assert lazy == canonical.Digest(lambda: {"a": 1}) != canonical.Digest(lambda: {"a": 2})
+    assert len(asked) == 1

@@ -15,6 +15,7 @@ from reconciler.core.scope import Scope
 from reconciler.workflow.saved import InvalidSavedPlanError, read, require_same, save
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from reconciler.core.model.plan import Plan
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 EVERYTHING = Scope()
 NARROW = Scope((("team", "docs"), ("a", "b=c"), ("empty", "")), ("coding/*",), ("*/other", "x/y"))
 MANIFESTS = (repo(), prompt(), target())
+REVISE = {"on_change": "revise"}
 
 
 @pytest.fixture
@@ -128,6 +130,79 @@ def test_what_is_no_longer_needed_and_what_is_new_are_told(file: Path) -> None:
 def test_a_change_that_needs_the_same_actions_is_told_as_one_of_manifests(file: Path) -> None:
     changed = plan(repo(), prompt(), target(policy={"retries": 3}))
     assert "the manifests have changed" in refusal(file, plan(), changed)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"temperature": 0.5, "policy": REVISE}, {"temperature": 0.6, "policy": REVISE}),
+        ({}, {"desired": {"stim": {"min_lines": 2}}}),
+    ],
+    ids=["another revision", "more lines wanted"],
+)
+def test_a_resource_whose_actions_are_others_in_detail_is_named(
+    file: Path, before: Any, after: Any
+) -> None:
+    manifests = (repo(), prompt(), target("other"))
+    config = target()["spec"]
+    live = {"coding": live_repo(targets={"t": {"config": config}, "other": {"config": config}})}
+    was, now = (plan(*manifests, target(**spec), live=live) for spec in (before, after))
+    message = refusal(file, was, now)
+    assert "now different: " in message
+    assert "target coding/t" in message
+    assert "coding/other" not in message
+
+
+def test_a_job_that_got_further_is_not_named(file: Path) -> None:
+    def at(lines: int, *, retries: int) -> Plan:
+        stim = {"status": "running", "lines": lines}
+        live = live_repo(targets={"t": {"config": target()["spec"], "stim": stim}})
+        manifests = (repo(), prompt(), target(policy={"retries": retries}))
+        return plan(*manifests, live={"coding": live})
+
+    assert "different" not in refusal(file, at(0, retries=1), at(1, retries=2))
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "an action left out": lambda it: it["actions"].pop(),
+    "another action": lambda it: it["actions"][0].update(action="adopt"),
+    "another resource": lambda it: it["actions"][-1].update(resource="coding/u"),
+    "not destructive": lambda it: it["actions"][-1].update(destructive=True),
+    "another diff": lambda it: it["actions"][-1]["diff"].append(
+        {"path": "temperature", "old": 1, "new": 2}
+    ),
+    "fewer lines wanted": lambda it: it["actions"][-1].update(wanted=0),
+    "another order": lambda it: it["actions"].reverse(),
+    "a smaller estimate": lambda it: it["estimate"].update(trajectories=0),
+    "a smaller estimate of one": lambda it: it["estimates"]["coding/t"].update(stim_lines=0),
+    "another summary": lambda it: it["summary"].update(create=0),
+    "converged": lambda it: it.update(converged=True),
+    "an orphan": lambda it: it.update(orphans=[{"kind": "Target", "resource": "coding/u"}]),
+    "unreadable": lambda it: it.update(
+        unreadable=[{"kind": "Target", "resource": "coding/u", "message": "Busy"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_a_file_that_was_edited_is_refused(
+    file: Path, edit: Callable[[dict[str, Any]], object]
+) -> None:
+    save(plan(), file, scope=EVERYTHING, prune=False)
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(BlockedError, match="edited") as caught:
+        require_same(read(file), plan())
+    assert caught.value.exit_code is ExitCode.BLOCKED
+    assert "reconciler plan --out" in caught.value.hint
+
+
+def test_a_file_that_was_only_laid_out_anew_is_good(file: Path) -> None:
+    save(plan(), file, scope=EVERYTHING, prune=False)
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(dict(reversed(content.items())), indent=None))
+    require_same(read(file), plan())
 
 
 def test_many_changes_are_not_all_told(file: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.core.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
+    from reconciler.workflow.saved import Saved
     from reconciler.workflow.verbs import PlanOptions
 
 
@@ -53,11 +54,11 @@ def command(
 ) -> int:
     """Close the gap between manifests and live state, wait, and write the lockfile."""
     from reconciler.cli.progress import asking, reporter
-    from reconciler.workflow import saved, verbs
+    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
     with reporter(common) as report:
-        chosen = saved.read(plan_file) if plan_file else None
+        chosen = _saved(plan_file) if plan_file else None
         if chosen and (scope or planning.prune):
             raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
         if chosen:
@@ -82,3 +83,9 @@ def command(
         )
         report.ended(result, common.place.lockfile)
     return result.exit_code
+
+
+def _saved(plan_file: Path) -> Saved:
+    from reconciler.workflow import saved
+
+    return saved.read(plan_file)

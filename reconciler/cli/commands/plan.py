@@ -43,7 +43,7 @@ def command(
 ) -> int:
     """Show what apply would do, and change nothing."""
     from reconciler.core.errors import ExitCode
-    from reconciler.workflow import saved, verbs
+    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
     if offline and out:
@@ -55,6 +55,8 @@ def command(
     else:
         found = verbs.plan(common.place, loaded.desired, access, planning)
     if out:
+        from reconciler.workflow import saved
+
         saved.save(
             found,
             out,
@@ -70,11 +72,15 @@ def command(
 
 
 def _text(found: Plan, common: Common) -> str:
-    from reconciler.render import json, markdown, plan
-
     if common.format == "json":
+        from reconciler.render import json
+
         return json.text(json.plan(found))
     if common.format == "markdown":
+        from reconciler.render import markdown
+
         return markdown.plan(found)
+    from reconciler.render import plan
+
     paint = output.style(common, sys.stdout)
     return plan.text(found, paint, width=output.width(), verbose=common.verbose)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options, output
+from reconciler.cli import details, options, output
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
@@ -27,9 +29,13 @@ def command(common: Common, access: Access, scope: Scope, patience: Patience) ->
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
+    began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    changed = verbs.refresh(common.place, loaded.desired, access, patience)
+    details.manifests(common, loaded.desired, time.monotonic() - began)
+    looked = partial(details.live_state, common)
+    changed = verbs.refresh(common.place, loaded.desired, access, patience, looked=looked)
+    details.lockfile(common)
     lockfile = str(common.place.lockfile)
     if common.format == "json":
         output.result(json.text({"lockfile": lockfile, "changed": changed}))

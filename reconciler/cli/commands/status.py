@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options, output
+from reconciler.cli import details, options, output
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
@@ -26,17 +28,23 @@ def command(common: Common, access: Access, scope: Scope) -> int:
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
+    began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    found = verbs.status(common.place, loaded.desired, access)
+    details.manifests(common, loaded.desired, time.monotonic() - began)
+    looked = partial(details.live_state, common)
+    found = verbs.status(common.place, loaded.desired, access, looked=looked)
+    details.lockfile(common)
     output.result(_text(found, common))
     return ExitCode.ERROR if found.plan.unknown else ExitCode.OK
 
 
 def _text(found: Status, common: Common) -> str:
-    from reconciler.render import json, status
+    from reconciler.render import status
 
     if common.format == "json":
+        from reconciler.render import json
+
         return json.text(status.json(found.api_url, found.rows, found.plan))
     paint = output.style(common, sys.stdout)
     return status.text(found.rows, found.plan, paint, width=output.width())

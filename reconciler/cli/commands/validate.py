@@ -2,54 +2,96 @@
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options, output
-from reconciler.render.style import counted, safe
+from reconciler.cli import details, options, output
+from reconciler.render.style import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.manifest import Diagnostic
     from reconciler.core.scope import Scope
+    from reconciler.manifests import Manifests
     from reconciler.workflow.access import Access
 
 
 @click.command("validate")
-@options.common("text", "json")
+@options.common("text", "json", "github", "sarif")
 @options.access
 @options.scope
 def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG001 - see below
     """Check everything that can be known offline: all problems of all files at once.
 
     With --lockfile FILE also checks that this lockfile belongs to the manifests (exit 2 if not).
+    --format github annotates the lines of a pull request, --format sarif is for code scanning.
     The options about the API are taken, so that scripts can give all commands the same ones, but
     nothing is asked of any API.
     """
     from reconciler.core.errors import ExitCode, InvalidManifestsError
-    from reconciler.render import json
     from reconciler.workflow.loading import load
 
+    began = time.monotonic()
     try:
         found = load(common.place, scope)
     except InvalidManifestsError as error:
-        if common.format == "json":
-            output.result(json.text({"valid": False, "problems": _list(error.diagnostics)}))
-            return ExitCode.INVALID
-        raise
+        if common.format == "text":
+            raise
+        output.result(_for_machines(common, error.diagnostics, valid=False))
+        return ExitCode.INVALID
+    details.manifests(common, found.desired, time.monotonic() - began)
     stale = _stale(common, found.desired)
-    if common.format == "json":
-        listed = {"valid": True, "problems": _list(found.warnings)}
-        output.result(json.text({**listed, "lockfile": stale} if common.lockfile else listed))
+    if common.format == "text":
+        _tell(common, found, stale)
     else:
-        output.warnings(common, found.warnings)
-        for line in stale:
-            click.echo(safe(f"{common.lockfile}: {line}"), err=True)
-        if not common.quiet:
-            output.result(f"Valid: {_contents(found.desired)}.\n")
+        output.result(_for_machines(common, found.warnings, stale))
     return ExitCode.PENDING if stale else ExitCode.OK
+
+
+def _tell(common: Common, found: Manifests, stale: list[str]) -> None:
+    output.warnings(common, found.warnings)
+    for line in stale:
+        click.echo(safe(f"{common.lockfile}: {line}"), err=True)
+    if not common.quiet:
+        output.result(f"Valid: {details.contents(found.desired)}.\n")
+
+
+def _for_machines(
+    common: Common, found: tuple[Diagnostic, ...], stale: Iterable[str] = (), *, valid: bool = True
+) -> str:
+    from reconciler import __version__
+    from reconciler.render import github, json, sarif
+
+    if common.format == "json":
+        listed = {"valid": valid, "problems": _list(found)}
+        return json.text({**listed, "lockfile": stale} if valid and common.lockfile else listed)
+    places = [_seen_from_here(one) for one in (*found, *_about(common.lockfile, stale))]
+    if common.format == "github":
+        return github.commands(places)
+    return json.text(sarif.log(places, version=__version__))
+
+
+def _about(lockfile: Path | None, stale: Iterable[str]) -> Iterator[Diagnostic]:
+    from reconciler.core.model.manifest import Diagnostic, Severity
+
+    return (Diagnostic(str(lockfile), 1, 1, line, Severity.WARNING) for line in stale)
+
+
+def _seen_from_here(found: Diagnostic) -> Diagnostic:
+    """Name a file as seen from the working directory, which in CI is the checkout."""
+    relative = os.path.relpath(found.file)
+    outside = relative == os.pardir or relative.startswith(os.pardir + os.sep)
+    file = os.path.abspath(found.file) if outside else relative  # noqa: PTH100 - links stay links
+    return replace(found, file=PurePath(file).as_posix())
 
 
 def _stale(common: Common, desired: Desired) -> list[str]:
@@ -59,16 +101,8 @@ def _stale(common: Common, desired: Desired) -> list[str]:
     from reconciler.core.planning.offline import belongs
     from reconciler.lockfile import Store
 
+    details.lockfile(common)
     return belongs(desired, Store(common.lockfile).read())
-
-
-def _contents(desired: Desired) -> str:
-    counts = (
-        (len(desired.repos), "repo"),
-        (len(desired.prompts), "prompt"),
-        (len(desired.targets), "target"),
-    )
-    return ", ".join(counted(count, word) for count, word in counts)
 
 
 def _list(diagnostics: tuple[Diagnostic, ...]) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def _prompt(doc: Document, defaults: Mapping[str, Any]) -> DesiredPrompt:
         repo=metadata["repo"],
         name=metadata["name"],
         content=content,
-        digest=canonical.digest(content),
+        lazy_digest=canonical.Digest(lambda: content),
         on_change=_prompt_on_change(doc, defaults),
         source=doc,
     )

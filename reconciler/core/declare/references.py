@@ -6,7 +6,6 @@ like a misspelling of a declared one; the plan finds out about the others.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from reconciler.core import graph, normalize
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.core.declare.targets import Draft
-    from reconciler.core.model.manifest import DocumentPath
 
 _CLOSE = 0.75
 
@@ -35,11 +33,11 @@ def check(
     # Looking for what a name resembles is slow, and many targets share a name: ask once.
     seen: dict[ResourceId, str] = {}
     for item in drafts.values():
-        for path, id_ in _references(item):
+        for field, id_ in _references(item):
             if id_ not in seen:
                 seen[id_] = _misspelling(id_, names.get((id_.kind, id_.repo), set()))
             if seen[id_]:
-                found.append(item.problem(path, seen[id_]))
+                found.append(item.problem(("spec", _as_written(item, field)), seen[id_]))
     return found
 
 
@@ -47,7 +45,7 @@ def order(drafts: Mapping[ResourceId, Draft], problems: list[Problem]) -> dict[R
     """Return the drafts with every template before what uses it; cycles go to ``problems``."""
     parent = {id_: item.parent for id_, item in drafts.items() if item.parent}
     ids = sorted(drafts)
-    for cycle in graph.cycles(ids, parent):
+    for cycle in graph.cycles(parent, parent):
         names = " → ".join(id_.name for id_ in [*cycle, cycle[0]])
         first = drafts[cycle[0]]
         problems.append(first.problem(("spec", "template"), f"templates in a circle: {names}"))
@@ -62,13 +60,13 @@ def _unknown_repos(documents: Mapping[ResourceId, Document], repos: set[str]) ->
             yield Problem(doc.file, doc.index, ("metadata", "repo"), text)
 
 
-def _references(item: Draft) -> Iterator[tuple[DocumentPath, ResourceId]]:
+def _references(item: Draft) -> Iterator[tuple[str, ResourceId]]:
     for field in normalize.PROMPT_FIELDS:
         name = item.overrides.get(field)
         if name:
-            yield ("spec", _as_written(item, field)), ResourceId(Kind.PROMPT, item.id.repo, name)
+            yield field, ResourceId(Kind.PROMPT, item.id.repo, name)
     if item.parent:
-        yield ("spec", "template"), item.parent
+        yield "template", item.parent
 
 
 def _misspelling(id_: ResourceId, names: set[str]) -> str:
@@ -82,8 +80,10 @@ def _misspelling(id_: ResourceId, names: set[str]) -> str:
 
 def _as_written(item: Draft, field: str) -> str:
     """Return the name under which a document gives a field: today's or the deprecated one."""
-    old = next(old for old, new in normalize.RENAMED.items() if new == field)
-    return old if old in (item.document.value.get("spec") or {}) else field
+    spec = item.document.value.get("spec") or {}
+    return next(
+        (old for old, new in normalize.RENAMED.items() if new == field and old in spec), field
+    )
 
 
 def is_misspelt(name: str, declared: Iterable[str]) -> bool:
@@ -94,6 +94,8 @@ def is_misspelt(name: str, declared: Iterable[str]) -> bool:
     candidates = set(declared)
     if name in candidates:
         return False
+    import difflib  # only what is not declared needs it
+
     close = difflib.get_close_matches(name, candidates, n=3, cutoff=_CLOSE)
     return any(not _is_variant(name, other) for other in close)
 

@@ -7,7 +7,7 @@ Two steps, because a target inherits from its template: ``draft`` looks at one d
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from string import Template
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core import canonical, durations, normalize
@@ -26,7 +26,7 @@ from reconciler.core.quantities import rollout_reach, stim_reach
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.core.model.manifest import DocumentPath
+    from reconciler.core.model.manifest import DocumentPath, JsonObject
 
 #: What a template must hold, and how many bytes it may have at the most; from the API reference.
 _IN_TEMPLATES = ("numq", "prompt_u")
@@ -80,6 +80,8 @@ def draft(doc: Document, defaults: Mapping[str, Any], problems: list[Problem]) -
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``above`` laid over ``below``: mappings key by key, everything else as a whole."""
+    if not below:
+        return dict(above)
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -131,7 +133,7 @@ def _finished(
         template=item.template,
         overrides=item.overrides,
         config=config,
-        digest=_digest(item, config, prompts, complete=complete),
+        lazy_digest=canonical.Digest(partial(_digested, item, config, prompts, complete=complete)),
         stim=replace(item.stages[Stage.STIM], reach=stim_lines),
         rollout=replace(item.stages[Stage.ROLLOUT], reach=rollout_lines),
         policy=item.policy,
@@ -140,14 +142,14 @@ def _finished(
     )
 
 
-def _digest(
+def _digested(
     item: Draft,
     config: Mapping[str, Any],
     prompts: Mapping[ResourceId, DesiredPrompt],
     *,
     complete: bool,
-) -> str:
-    """Return the digest of all that decides the target's data, as far as it is declared.
+) -> JsonObject:
+    """Return all that decides the target's data, as far as it is declared.
 
     Defaults of the service are left out, so that spelling one out renames no revision; unless the
     template is only known live, where spelling one out may change something.
@@ -159,7 +161,7 @@ def _digest(
         if prompt:
             spec[field] = {"name": name, "digest": prompt.digest}
     template = {} if complete else {"template": item.template}
-    return canonical.digest({**template, "config": spec})
+    return {**template, "config": spec}
 
 
 def _unfit_templates(doc: Document, own: Mapping[str, Any]) -> Iterator[Problem]:
@@ -173,6 +175,8 @@ def _unfit_templates(doc: Document, own: Mapping[str, Any]) -> Iterator[Problem]
 
 
 def _template_fault(text: str) -> str:
+    from string import Template  # few generators have one
+
     template = Template(text)
     if len(text.encode(errors="replace")) > _LONGEST_TEMPLATE:
         return "is longer than 1 MB"

@@ -11,6 +11,7 @@ from reconciler.core.model.manifest import Document, Kind, ResourceId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.core.canonical import Digest
     from reconciler.core.model.manifest import JsonObject
 
 
@@ -77,12 +78,12 @@ class DesiredRepo:
 
 @dataclass(frozen=True, slots=True)
 class DesiredPrompt:
-    """A declared prompt: ``messages`` and perhaps ``tools``; ``digest`` covers both."""
+    """A declared prompt: ``messages`` and perhaps ``tools``; its digest covers both."""
 
     repo: str
     name: str
     content: JsonObject
-    digest: str
+    lazy_digest: Digest
     on_change: OnChange = OnChange.FAIL
     source: Document | None = None
 
@@ -91,6 +92,11 @@ class DesiredPrompt:
         """The address of this prompt."""
         return ResourceId(Kind.PROMPT, self.repo, self.name)
 
+    @property
+    def digest(self) -> str:
+        """The digest of its content."""
+        return str(self.lazy_digest)
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredTarget:
@@ -98,7 +104,7 @@ class DesiredTarget:
 
     ``overrides`` is what its own manifest (and the project's defaults) say; ``config`` is that
     merged over the configs of those templates that are declared too, so it holds every declared
-    field. ``digest`` covers ``config`` and the content of every declared prompt it names.
+    field. Its digest covers ``config`` and the content of every declared prompt it names.
     """
 
     repo: str
@@ -106,7 +112,7 @@ class DesiredTarget:
     template: str
     overrides: JsonObject
     config: JsonObject
-    digest: str
+    lazy_digest: Digest
     stim: DesiredStage
     rollout: DesiredStage
     policy: Policy = field(default_factory=Policy)
@@ -117,6 +123,11 @@ class DesiredTarget:
     def id(self) -> ResourceId:
         """The address of this target."""
         return ResourceId(Kind.TARGET, self.repo, self.name)
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that decides its data, as far as it is declared."""
+        return str(self.lazy_digest)
 
     def stage(self, stage: Stage) -> DesiredStage:
         """Return what is wanted of one stage."""

@@ -35,6 +35,8 @@ async def _trouble(call: Call) -> str | None:
         call.store.ping()
     except sqlite3.Error:
         return "The database is out of order"
+    if not call.store.is_writable():
+        return "The data directory cannot be written to"
     return None if await call.is_model_up() else "The model endpoint does not answer"
 
 

@@ -7,7 +7,8 @@ interprets it; decides nothing about what may be created or run.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from reconciler.service.state.database import connect
 from reconciler.service.state.datadir import opening_lock
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
@@ -100,6 +100,7 @@ class Store:
 
     def __init__(self, data: Path) -> None:
         self._opening = opening_lock(data)
+        self._is_full = False
         try:
             with self._opening.held():
                 self._db: sqlite3.Connection = connect(data)
@@ -117,6 +118,14 @@ class Store:
         """Touch the database; raises sqlite3.Error when it is out of order."""
         self._db.execute("SELECT count(*) FROM (SELECT 1 FROM repos LIMIT 1)").fetchone()
 
+    def is_writable(self) -> bool:
+        """Say whether the last write could be kept; after one that could not, try another."""
+        if self._is_full:
+            with suppress(sqlite3.Error), self.writing():
+                # What it was already; unlike an equal row, it is really written.
+                self._db.execute("PRAGMA application_id = 0")
+        return not self._is_full
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Let several reads see one state of the database."""
@@ -133,6 +142,10 @@ class Store:
         try:
             yield
             self._db.execute("COMMIT")
+            self._is_full = False
+        except sqlite3.OperationalError:
+            self._is_full = True
+            raise
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -247,8 +260,9 @@ class Store:
     def claim(self, job: int) -> None:
         """See that rows of a job can be kept; raises JobGoneError and sqlite3.Error."""
         query = "UPDATE jobs SET status = status WHERE id = ?"
-        if self._db.execute(query, (job,)).rowcount == 0:
-            raise JobGoneError
+        with self.writing():
+            if self._db.execute(query, (job,)).rowcount == 0:
+                raise JobGoneError
 
     def set_total(self, job: int, total: int) -> None:
         """Note how many rows a job will have."""

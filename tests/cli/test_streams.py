@@ -1,0 +1,116 @@
+"""Streams that are closed or full: the exit code still says what happened, in a line or in none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from processes import SAME_CODE
+
+from reconciler.core.errors import ExitCode
+
+from .project import Ended, Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLOSED = "error: cannot write: stdout is closed\n"
+SILENCED = ["2>&-", "2>/dev/full", "2>&- <&-"]
+
+
+def redirected(redirection: str, *arguments: str, key: str = "") -> Ended:
+    """Run the command as a shell would with this redirection."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("BREAD_", "RECONCILER_"))}
+    shell = ("sh", "-c", f'exec "$0" "$@" {redirection}')
+    done = subprocess.run(
+        [*shell, sys.executable, "-m", "reconciler", *arguments],
+        check=False,
+        env={**clean, **SAME_CODE, **({"BREAD_API_KEY": key} if key else {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def on_project(project: Project, redirection: str, command: str, *options: str) -> Ended:
+    key = project.environment.get("BREAD_API_KEY", "some-key")
+    return redirected(redirection, command, str(project.root), *project.access, *options, key=key)
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    project.environment = {"BREAD_API_KEY": os.environ["BREAD_API_KEY"]}
+    return project
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    file = tmp_path / "broken.yaml"
+    file.write_text("broken: [\n")
+    return str(file)
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["--help"], ["--version"], ["plan", "--help"]])
+def test_a_result_for_a_closed_stdout_is_an_error_of_one_line(arguments: list[str]) -> None:
+    assert redirected(">&-", *arguments) == Ended(ExitCode.ERROR, "", CLOSED)
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "status", "refresh"])
+def test_what_a_command_found_out_cannot_go_to_a_closed_stdout(
+    project: Project, command: str
+) -> None:
+    ended = on_project(project, ">&-", command, "--quiet", "--format", "json")
+    assert ended == Ended(ExitCode.ERROR, "", CLOSED)
+
+
+def test_an_apply_whose_stdout_is_closed_is_done_all_the_same(project: Project) -> None:
+    ended = on_project(project, ">&-", "apply", "--quiet")
+    assert ended == Ended(ExitCode.ERROR, "", CLOSED)
+    assert project.run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+def test_what_has_no_result_needs_no_stdout(broken: str) -> None:
+    ended = redirected(">&-", "validate", broken)
+    assert ended.code == ExitCode.INVALID
+    assert "broken.yaml:2:1" in ended.err
+    assert redirected(">&-", "nonsense").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("redirection", SILENCED)
+def test_where_errors_cannot_be_told_the_exit_code_still_tells(
+    broken: str, redirection: str
+) -> None:
+    assert redirected(redirection, "validate", broken) == Ended(ExitCode.INVALID, "", "")
+    assert redirected(redirection, "nonsense") == Ended(ExitCode.USAGE, "", "")
+
+
+@pytest.mark.parametrize("redirection", SILENCED)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_run_goes_on_where_nobody_can_read_of_it(
+    project: Project, redirection: str, form: str
+) -> None:
+    ended = on_project(project, redirection, "apply", "--format", form)
+    assert (ended.code, ended.err) == (ExitCode.OK, "")
+    assert ended.out
+    assert project.run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("redirection", [">&- 2>&-", ">&- 2>&- <&-", ">/dev/full 2>/dev/full"])
+def test_with_neither_stream_only_the_exit_code_is_left(
+    project: Project, broken: str, redirection: str
+) -> None:
+    assert redirected(redirection, "validate", broken) == Ended(ExitCode.INVALID, "", "")
+    assert on_project(project, redirection, "plan") == Ended(ExitCode.ERROR, "", "")
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(project: Project) -> None:
+    """The system gives its number to the next file that is opened: the lockfile, say."""
+    on_project(project, ">&- 2>&- <&-", "apply", "-v")
+    whole = project.lockfile.read_text()
+    assert whole.startswith("# Written by reconciler")
+    assert project.run("apply").code == ExitCode.OK
+    assert project.lockfile.read_text() == whole
