@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import streams
-from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.core.errors import (
+    BlockedError,
+    ExitCode,
+    InvalidLockfileError,
+    InvalidManifestsError,
+    LockHeldError,
+    ReconcilerError,
+)
 from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
@@ -44,6 +51,9 @@ def _known(error: ReconcilerError) -> ExitCode:
     _say(f"error: {safe(error.message)}")
     if error.hint:
         _say(f"  {error.hint}")
+    page = next((page for kind, page in PAGES if isinstance(error, kind)), "")
+    if page:
+        _say(f"  See {page}")
     return error.exit_code
 
 
@@ -93,6 +103,12 @@ def _internal(error: BaseException) -> ExitCode:
     return ExitCode.ERROR
 
 
+#: Where more is said about an error than what it says itself.
+PAGES = (
+    (BlockedError, "docs/behaviour.md#saved-and-offline-plans"),
+    (InvalidLockfileError, "docs/behaviour.md#the-lockfile"),
+    (LockHeldError, "docs/behaviour.md#the-lockfile"),
+)
 #: Nobody's fault but the disk's.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 #: Who tells about which error; the first that fits does.

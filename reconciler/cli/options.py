@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli import completing
 from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.core.shard import Shard
     from reconciler.workflow.place import Place
 
 
@@ -35,6 +37,11 @@ class Common:
         from reconciler.workflow.place import place
 
         return place(self.path, self.lockfile)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: command lines that work as they stand."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -123,8 +130,8 @@ def scope(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_scope(*args: Any, **options: Any) -> Any:
         from reconciler.core.scope import Scope
 
-        labels, targets, excluded = (options.pop(name) for name in ("labels", "target", "exclude"))
-        return command(*args, scope=Scope(labels, targets, excluded), **options)
+        names = ("labels", "target", "exclude", "shard")
+        return command(*args, scope=Scope(*(options.pop(name) for name in names)), **options)
 
     decorated: Callable[..., Any] = with_scope
     for option in reversed(_SCOPE):
@@ -141,6 +148,15 @@ def _labels(
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
+def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    from reconciler.core import shard
+
+    try:
+        return None if value is None else shard.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
 _SCOPE = (
     click.option(
         "-l",
@@ -148,13 +164,27 @@ _SCOPE = (
         "labels",
         multiple=True,
         callback=_labels,
+        shell_complete=completing.labels,
         metavar="K=V",
         help="Only targets with this label.",
     ),
     click.option(
-        "--target", multiple=True, metavar="REPO/NAME", help="Only these targets; * and ? match."
+        "--target",
+        multiple=True,
+        shell_complete=completing.targets,
+        metavar="REPO/NAME",
+        help="Only these targets; * and ? match.",
     ),
-    click.option("--exclude", multiple=True, metavar="REPO/NAME", help="Not these targets."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        shell_complete=completing.targets,
+        metavar="REPO/NAME",
+        help="Not these targets.",
+    ),
+    click.option(
+        "--shard", callback=_shard, metavar="I/N", help="Only the I-th of N parts, such as 2/5."
+    ),
 )
 
 

@@ -44,6 +44,11 @@ def note(common: Common, text: str) -> None:
         click.echo(text, err=True)
 
 
+def warn(common: Common, text: str) -> None:
+    """Write a warning to stderr, unless told to be quiet."""
+    note(common, f"warning: {safe(text)}")
+
+
 def warnings(common: Common, diagnostics: Iterable[Diagnostic]) -> None:
     """Write warnings about manifests to stderr, unless told to be quiet."""
     for diagnostic in diagnostics:

@@ -149,7 +149,7 @@ class _Bars(Lines):
 
     def __init__(self, common: Common) -> None:
         super().__init__(common)
-        self._progress = _progress(self._style)
+        self._progress = live_bars(self._style)
         self._tasks: dict[tuple[object, object], TaskID] = {}
 
     def __enter__(self) -> _Bars:
@@ -200,7 +200,8 @@ class _Bars(Lines):
             self._progress.update(waiting, visible=True)
 
 
-def _progress(style: Style) -> Progress:
+def live_bars(style: Style) -> Progress:
+    """Return bars on stderr with a label, a quantity and the time passed; they leave no trace."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

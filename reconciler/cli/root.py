@@ -18,17 +18,29 @@ from reconciler.core.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from click.shell_completion import CompletionItem
+
 #: Every command, where it lives, and what its help says in one line.
 COMMANDS = {
+    "init": "Write a working project: manifests, CI, settings.",
     "validate": "Check everything that can be known offline.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Close the gap, wait, write the lockfile.",
+    "watch": "Reconcile again and again until stopped.",
     "status": "Show live lines against wanted lines.",
+    "report": "Write where everything stands as one HTML file.",
     "refresh": "Rewrite the lockfile from live state.",
+    "pull": "Download outputs as JSONL; record their digests.",
     "destroy": "Delete the declared targets.",
     "serve": "Run the local stim & rollout service.",
+    "import": "Write manifests for what exists live.",
+    "explain": "Say what a field of a manifest means.",
     "schema": "Print a JSON Schema.",
+    "completion": "Print a completion script for a shell.",
+    "merge-driver": "Merge lockfiles for git.",
 }
+#: Commands whose module cannot have their name.
+_MODULES = {"import": "import_", "merge-driver": "merge_driver"}
 _HELP = """Declarative stim and rollout targets: manifests in, jobs and a lockfile out.
 
 YAML manifests declare targets; plan diffs them against live job status; apply starts what is
@@ -55,10 +67,18 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"reconciler.cli.commands.{cmd_name}")
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"reconciler.cli.commands.{name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - every command module holds one
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        words = ((name, told) for name, told in COMMANDS.items() if name.startswith(incomplete))
+        named = [CompletionItem(name, help=told) for name, told in words]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

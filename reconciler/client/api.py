@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from reconciler.client import parse
+from reconciler.client import outputs, parse
+from reconciler.client.transport import TooLargeError
 from reconciler.core.errors import NotFoundError, UnreachableError
 from reconciler.core.model.observed import COMPLETE, Absent
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.client.http import Http
     from reconciler.core.model.desired import Stage
     from reconciler.core.model.observed import LivePrompt, LiveRepo, LiveStage, LiveTarget
+    from reconciler.core.model.outputs import OutputPage
 
 Value = TypeVar("Value")
 
@@ -102,6 +104,21 @@ class Api:
             page = await self._read(f"{path}/output", parse.stage, {"limit": 1})
             return replace(seen, lines=page.lines)
         return seen
+
+    async def output(
+        self, repo: str, target: str, stage: Stage, offset: int, limit: int
+    ) -> OutputPage:
+        """Return the records of a stage from ``offset`` on, at most ``limit`` of them.
+
+        Where those make an answer larger than any may be, fewer are asked for.
+        """
+        path = _path(repo, "targets", target, stage, "output")
+        try:
+            return await self._read(path, outputs.page, {"offset": offset, "limit": limit})
+        except UnreachableError as error:
+            if limit == 1 or not isinstance(error.__cause__, TooLargeError):
+                raise
+        return await self.output(repo, target, stage, offset, limit // 2)
 
     async def run(self, repo: str, target: str, stage: Stage) -> LiveStage:
         """Ask for a job once; whether a lost request had its effect, only a new look can tell."""

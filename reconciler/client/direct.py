@@ -26,6 +26,7 @@ from reconciler.client.transport import (
     NotSentError,
     TooLargeError,
 )
+from reconciler.client.urls import is_loopback
 
 if TYPE_CHECKING:
     from reconciler.client.transport import Origin
@@ -34,6 +35,8 @@ _MOST_HEADER_BYTES = 100_000
 _FIRST_FINAL_STATUS = 200
 #: Seconds after which an idle connection is not trusted any more: many servers close at 5.
 _IDLE_FOR = 4.0
+#: Seconds that an address gets before the next one is tried beside it.
+_HEAD_START = 0.25
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: What zlib calls the two packings that an answer may have.
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -50,6 +53,8 @@ class DirectTransport:
         self._prefix = parts.path.rstrip("/")
         self._head = _head(parts.netloc, origin)
         self._timeout = origin.timeout
+        # Addresses of this machine need no race, in which asyncio forgets a socket if cancelled.
+        self._race = None if is_loopback(self._host) else _HEAD_START
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
 
@@ -100,7 +105,7 @@ class DirectTransport:
                     self._host,
                     self._port,
                     ssl=self._tls,
-                    happy_eyeballs_delay=0.25,
+                    happy_eyeballs_delay=self._race,
                 )
         except TimeoutError as error:
             raise NotSentError("no connection in time") from error

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.core.clock import Clock
 
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
-_TOO_MANY_REQUESTS = 429
+_NOT_FOUND, _TOO_MANY_REQUESTS = 404, 429
 _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
     402: errors.PaymentRequiredError,
@@ -76,6 +76,8 @@ class HttpSettings:
     concurrency: int = 32
     timeout: float = 30.0
     retry: RetryPolicy = RetryPolicy()
+    #: Told of every request what came of it, in one of the words of ``_outcome``, or ``lost``.
+    ended: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
 
 
 class Http:
@@ -95,7 +97,7 @@ class Http:
         self._draw = draw or random.Random()  # noqa: S311 - spreads delays, keeps no secret
         self._gate = asyncio.Semaphore(settings.concurrency)
         self._resume_at = 0.0
-        self._transport = (connect or _connect)(_origin(settings))
+        self._transport = (connect or carrier)(_origin(settings))
 
     async def __aenter__(self) -> Http:
         return self
@@ -148,6 +150,7 @@ class Http:
                     self.requests += 1
                     response = await self._transport.send(method, query, content)
             except LostError as error:
+                self.settings.ended("lost")
                 attempt += 1
                 safe = repeatable or isinstance(error, NotSentError)
                 final = isinstance(error, TooLargeError) or not safe
@@ -158,6 +161,7 @@ class Http:
                     ) from error
                 await self._pause(attempt)
                 continue
+            self.settings.ended(_outcome(response.status_code))
             if response.status_code == _TOO_MANY_REQUESTS:
                 limited += 1
                 if limited < self.settings.retry.attempts_when_limited:
@@ -201,7 +205,17 @@ def _origin(settings: HttpSettings) -> Origin:
     return Origin(settings.base_url, headers | user, settings.timeout)
 
 
-def _connect(origin: Origin) -> Transport:
+def _outcome(status: int) -> str:
+    if status == _TOO_MANY_REQUESTS:
+        return "rate_limited"
+    if status == _NOT_FOUND:
+        return "absent"
+    if status >= _SERVER_ERROR:
+        return "server_error"
+    return "refused" if status >= _CLIENT_ERROR else "ok"
+
+
+def carrier(origin: Origin) -> Transport:
     """Return what carries requests: direct connections, unless the environment names a proxy."""
     loopback = is_loopback(urlsplit(origin.base_url).hostname or "")
     if not loopback and any(os.environ.get(n) or os.environ.get(n.lower()) for n in _PROXIES):

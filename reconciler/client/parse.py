@@ -7,6 +7,7 @@ counts as unreadable, never as absence.
 from __future__ import annotations
 
 import math
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model.observed import LivePrompt, LiveRepo, LiveStage, LiveTarget
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Deeper nesting than this carries no meaning, and would exhaust whoever compares it.
 _DEEPEST = 100
+_NESTED = (dict, list)
 
 
 def repo(body: Mapping[str, Any]) -> LiveRepo:
@@ -38,9 +40,7 @@ def prompt(body: Mapping[str, Any]) -> LivePrompt:
     messages, tools = body.get("messages"), body.get("tools")
     if not _are_objects(messages) or not (tools is None or _are_objects(tools)):
         raise ValueError("the prompt holds no list of messages")
-    _refuse_bottomless(messages)
-    _refuse_bottomless(tools)
-    return LivePrompt({"messages": messages, "tools": tools})
+    return LivePrompt({"messages": _bounded(messages), "tools": _bounded(tools)})
 
 
 def target(body: Mapping[str, Any]) -> LiveTarget:
@@ -48,8 +48,7 @@ def target(body: Mapping[str, Any]) -> LiveTarget:
     config = body.get("config")
     if not isinstance(config, dict) or not _are_objects(config.get("generators") or []):
         raise ValueError("the target holds no config")
-    _refuse_bottomless(config)
-    return LiveTarget(config)
+    return LiveTarget(_bounded(config))
 
 
 def stage(body: Mapping[str, Any]) -> LiveStage:
@@ -59,11 +58,17 @@ def stage(body: Mapping[str, Any]) -> LiveStage:
         raise ValueError("the answer holds no status")
     return LiveStage(
         status=status,
-        lines=_count(body.get("lines")),
-        expected=_count(body.get("total_expected")),
+        lines=count(body.get("lines")),
+        expected=count(body.get("total_expected")),
         error=_sentence(body.get("error")),
         progress=_percent(body.get("progress_percent")),
     )
+
+
+def count(value: Any) -> int | None:
+    """Read a number of things; None for what is none."""
+    number = _percent(value)
+    return int(number) if number is not None and number >= 0 else None
 
 
 def _name(item: Any, kind: str) -> str:
@@ -73,22 +78,22 @@ def _name(item: Any, kind: str) -> str:
     return name
 
 
-def _refuse_bottomless(value: Any, room: int = _DEEPEST) -> None:
+def _bounded(value: Any, room: int = _DEEPEST) -> Any:
+    """Return the same value, refusing depth; its keys are shared with those of other answers."""
     if room == 0:
         raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
-    parts = value.values() if isinstance(value, dict) else value or ()
-    for part in parts:
-        if isinstance(part, dict | list):
-            _refuse_bottomless(part, room - 1)
+    if isinstance(value, dict):
+        return {
+            intern(key): _bounded(part, room - 1) if isinstance(part, _NESTED) else part
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_bounded(part, room - 1) if isinstance(part, _NESTED) else part for part in value]
+    return value
 
 
 def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def _count(value: Any) -> int | None:
-    number = _percent(value)
-    return int(number) if number is not None and number >= 0 else None
 
 
 def _percent(value: Any) -> float | None:

@@ -48,11 +48,12 @@ class Digest:
     __slots__ = ("_content", "_made")
 
     def __init__(self, content: Callable[[], JsonValue]) -> None:
-        self._content = content
+        self._content: Callable[[], JsonValue] | None = content
         self._made = ""
 
     def __str__(self) -> str:
-        self._made = self._made or digest(self._content())
+        if self._content:
+            self._made, self._content = digest(self._content()), None
         return self._made
 
     def __eq__(self, other: object) -> bool:

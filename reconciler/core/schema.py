@@ -50,11 +50,13 @@ _BOUNDS = {
     "maxLength": "must have at most {} characters",
     "minItems": "must have at least {} items",
     "maxItems": "must have at most {} items",
+    "minProperties": "must have at least {} keys",
+    "maxProperties": "must have at most {} keys",
 }
 
 
 #: Where it would say nothing to show the value that is wrong.
-_SIZES = ("minLength", "maxLength", "minItems", "maxItems")
+_SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,14 @@ class Checker:
             return self._fast.is_valid(value)
         except ValueError:  # a value that JSON cannot hold
             return False
+
+    def failing(self, value: JsonValue) -> frozenset[str]:
+        """Return which rules a value fails, and where: quick, to know a mistake again."""
+        try:
+            errors = list(self._fast.iter_errors(value))
+        except ValueError:  # a value that JSON cannot hold
+            return frozenset(["json"])
+        return frozenset(f"{error.instance_path} {error.schema_path}" for error in errors)
 
 
 def show_instead(path: DocumentPath, value: JsonValue, schema: JsonObject) -> str:
@@ -310,7 +320,7 @@ def _demand(failure: _Failure) -> str:
             return f"must be one of {', '.join(map(str, limit))}"
         case "const":
             return f"must be {shown(limit)}"
-        case "minLength" | "minItems" if limit == 1:
+        case "minLength" | "minItems" | "minProperties" if limit == 1:
             return "must not be empty"
     return _BOUNDS.get(failure.keyword, "is not as the schema wants it").format(limit)
 

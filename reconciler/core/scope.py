@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.core.model.desired import Desired, DesiredTarget
+    from reconciler.core.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,20 @@ class Scope:
     """Which targets a run is about: those with all ``labels``, of ``targets``, not ``excluded``.
 
     ``targets`` and ``excluded`` are addresses like ``repo/name``, in which ``*`` and ``?`` match.
+    Of those, only the ones of the ``shard``, which may be none.
     """
 
     labels: tuple[tuple[str, str], ...] = ()
     targets: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     def __bool__(self) -> bool:
+        return bool(self.selects or self.shard)
+
+    @property
+    def selects(self) -> bool:
+        """Whether targets are asked for, or left out, by what they are called or labelled."""
         return bool(self.labels or self.targets or self.excluded)
 
 
@@ -44,12 +52,15 @@ def narrow(desired: Desired, scope: Scope) -> Desired:
     """Return what a run is about; raises UsageError where a part of the scope matches nothing.
 
     Prompts, repos and templates of the chosen targets come along; of a template that is not chosen
-    itself only its existence matters, so that its stages are left alone.
+    itself only its existence matters, so that its stages are left alone. A shard without a further
+    selection also holds its part of what no target needs, so that all shards are the whole.
     """
     if not scope:
         return desired
-    chosen = _chosen(desired, scope)
-    needed = set(_needed(desired, chosen))
+    chosen = _chosen(desired, scope) if scope.selects else _everything(desired)
+    if scope.shard:
+        chosen = {id_ for id_ in chosen if id_ in scope.shard}
+    needed = {*_needed(desired, chosen), *(ResourceId(Kind.REPO, id_.repo) for id_ in chosen)}
     kept = chosen | needed
     drawn_in = desired.ids() & (needed - chosen)
     return replace(
@@ -63,7 +74,13 @@ def narrow(desired: Desired, scope: Scope) -> Desired:
         },
         out_of_scope=desired.out_of_scope | (desired.ids() - kept),
         drawn_in=drawn_in,
+        shard=scope.shard,
     )
+
+
+def _everything(desired: Desired) -> set[ResourceId]:
+    """Return every target, and what no target needs."""
+    return set(desired.targets) | (desired.ids() - set(_needed(desired, desired.targets)))
 
 
 def _chosen(desired: Desired, scope: Scope) -> set[ResourceId]:

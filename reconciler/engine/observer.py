@@ -7,6 +7,7 @@ cannot be read becomes ``Unreadable``, except a refused key or credits, which en
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.errors import ApiError, AuthenticationError, PaymentRequiredError
@@ -50,8 +51,11 @@ async def observe(
     prompts = list(_prompt_candidates(desired))
     repos = {id_.repo for id_ in (*desired.ids(), *(id_ for id_, _ in targets))}
     await for_each(sorted(repos), observer.look_at_repo, limit=parallelism)
-    await for_each(prompts, observer.look_at_prompt, limit=parallelism)
-    await for_each(targets, observer.look_at_target, limit=parallelism)
+    looks: list[Callable[[], Awaitable[None]]] = [
+        *(partial(observer.look_at_prompt, prompt) for prompt in prompts),
+        *(partial(observer.look_at_target, target) for target in targets),
+    ]
+    await for_each(looks, lambda look: look(), limit=parallelism)
     return observer.seen
 
 

@@ -90,7 +90,8 @@ def parse_any(text: str, where: str) -> Lock:
     """Read a lockfile in whatever YAML it is written; raises as ``parse`` does."""
     if conflict := _CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
-        raise ConflictMarkersError(f"{where}:{line}:1: the lockfile holds conflict markers")
+        place = f"{where}:{line}:1"
+        raise ConflictMarkersError(f"{place}: the lockfile holds conflict markers", text)
     try:
         _refuse_what_we_never_write(text)
         value = yaml.load(text, Loader=LOADER)  # noqa: S506
@@ -116,13 +117,15 @@ def _refuse_what_we_never_write(text: str) -> None:
 
 
 class ConflictMarkersError(InvalidLockfileError):
-    """A merge left its markers in the lockfile; ``refresh`` may write it anew."""
+    """A merge left its markers in the lockfile, in ``text``; ``refresh`` may write it anew."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, text: str) -> None:
         super().__init__(
             message,
-            hint="Run `reconciler refresh`: it rebuilds the lockfile from live state.",
+            hint="Run `reconciler refresh`: it rebuilds the lockfile from live state, and keeps "
+            "what only its two sides know.",
         )
+        self.text = text
 
 
 REBUILD = "Delete the file and run `reconciler refresh`: it rebuilds it from live state."

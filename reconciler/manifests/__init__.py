@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.core.declare import build
+from reconciler.core.declare.sets import told
 from reconciler.core.errors import InvalidManifestsError
 from reconciler.manifests.discovery import discover
 from reconciler.manifests.loading import Loading, has_errors
@@ -45,7 +46,7 @@ def load(path: Path) -> Manifests:
         found = discover(path)
         loading = Loading(found)
         desired, problems = build(loading.documents, also_declared=frozenset(loading.also_declared))
-        diagnostics = tuple(sorted({*loading.diagnostics, *map(loading.located, problems)}))
+        diagnostics = tuple(sorted({*loading.diagnostics, *map(loading.located, told(problems))}))
     if has_errors(diagnostics):
         raise InvalidManifestsError(diagnostics)
     return Manifests(desired, diagnostics, found.root)

@@ -63,7 +63,8 @@ class FileStore:
     """The files that manifests below one directory name; each is read once."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.path.realpath(root)
+        #: Everything lies inside of this, links resolved.
+        self.root = os.path.realpath(root)
         self._contents: dict[tuple[str, _Reading], JsonValue | _Broken] = {}
 
     def include(self, source: Source, kind: Kind, value: JsonObject) -> Included:
@@ -88,7 +89,7 @@ class FileStore:
         if "\0" in name or len(name) > _LONGEST_NAME:
             raise files.UnreadableError("has a name that no file can have")
         path = os.path.realpath(Path(source.path).parent / name)
-        if not files.is_inside(path, self._root):
+        if not files.is_inside(path, self.root):
             raise files.UnreadableError("leads out of the directory that holds the manifests")
         return path
 
@@ -214,6 +215,7 @@ _PLACES: Mapping[Kind, Any] = {
     Kind.REPO: {},
     Kind.PROMPT: {"spec": _PROMPT_SPEC},
     Kind.TARGET: {"spec": _TARGET_SPEC},
+    Kind.TARGET_SET: {},
 }
 #: The key that names a file, for each key that its content is put under.
 FILE_KEYS: Mapping[str, str] = {

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler.core.declare.sets import told
 from reconciler.core.model.manifest import (
     Diagnostic,
     Document,
@@ -21,13 +22,14 @@ from reconciler.core.model.manifest import (
 )
 from reconciler.manifests import checking, files, ordinary, reader
 from reconciler.manifests.discovery import IGNORE_FILE
+from reconciler.manifests.expansion import Expander
 from reconciler.manifests.inclusion import FILE_KEYS, FileStore
 from reconciler.manifests.syntax import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.core.model.manifest import DocumentPath, JsonValue
+    from reconciler.core.model.manifest import DocumentPath, JsonObject, JsonValue
     from reconciler.core.schema import SchemaProblem
     from reconciler.manifests.discovery import Found, Source
     from reconciler.manifests.reader import YamlDocument
@@ -54,6 +56,7 @@ class Loading:
         self.diagnostics: list[Diagnostic] = list(found.diagnostics)
         self._texts: dict[str, str] = {}
         self._files = FileStore(found.root)
+        self._sets = Expander(self._files)
         self._positions = lru_cache(maxsize=16)(self._read_again)
         for source in found.sources:
             self._load(source)
@@ -63,10 +66,7 @@ class Loading:
 
     def located(self, problem: Problem) -> Diagnostic:
         """Return a problem of a document that was good by itself, with its position."""
-        document = self._positions(problem.file)[problem.index]
-        path = _as_written(document, problem.path)
-        line, column = document.position(path, at_key=problem.at_key)
-        return Diagnostic(problem.file, line, column, problem.message, problem.severity)
+        return _located(problem, self._positions(problem.file)[problem.index])
 
     def _read_again(self, file: str) -> list[YamlDocument]:
         return reader.read(self._texts[file]).documents
@@ -76,10 +76,12 @@ class Loading:
         if text is None:
             return
         self._texts[source.shown] = text
+        room = self._sets.room
         flawless = self._flawless(source, text)
         if flawless:
             self.documents += flawless
         else:
+            self._sets.room = room
             self._examine(source, text)
 
     def _flawless(self, source: Source, text: str) -> list[Document]:
@@ -87,11 +89,20 @@ class Loading:
         documents = []
         for index, value in enumerate(ordinary.read(text)):
             kind = checking.kind_of_valid(value)
-            included = self._files.include(source, kind, value) if kind else None
-            if not kind or not included or included.problems or included.diagnostics:
+            made = self._made(source, index, kind, value) if kind else []
+            if not made:
                 return []
-            documents.append(Document(source.shown, index, kind, included.value))
+            documents += made
         return documents
+
+    def _made(self, source: Source, index: int, kind: Kind, value: JsonObject) -> list[Document]:
+        """Return what a valid document stands for, or nothing where anything may be wrong."""
+        if kind is Kind.TARGET_SET:
+            return self._sets.flawless(source, index, value)
+        included = self._files.include(source, kind, value)
+        if included.problems or included.diagnostics:
+            return []
+        return [Document(source.shown, index, kind, included.value)]
 
     def _examine(self, source: Source, text: str) -> None:
         """Take what is good of a manifest, and note everything that is wrong with the rest."""
@@ -121,7 +132,9 @@ class Loading:
     def _take(self, source: Source, index: int, document: YamlDocument) -> None:
         problems = checking.check(document)
         kind = checking.kind_of(document.value)
-        if kind:
+        if kind is Kind.TARGET_SET and not problems and not document.faults:
+            self._take_set(source, index, document)
+        elif kind:
             included = self._files.include(source, kind, document.value)
             problems += included.problems
             self.diagnostics += included.diagnostics
@@ -131,6 +144,14 @@ class Loading:
             self.also_declared.update(_identity(kind, document.value))
         self._note(source, *document.faults, *_positioned(problems, document))
 
+    def _take_set(self, source: Source, index: int, document: YamlDocument) -> None:
+        examined = self._sets.examined(source, index, document)
+        self.documents += examined.good
+        for doc in examined.bad:
+            self.also_declared.update(_identity(doc.kind, doc.value))
+        self.diagnostics += examined.diagnostics
+        self.diagnostics += [_located(problem, document) for problem in told(examined.problems)]
+
     def _note(self, source: Source, *faults: Fault) -> None:
         self.diagnostics.extend(fault.within(source.shown) for fault in faults)
 
@@ -138,6 +159,12 @@ class Loading:
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Tell whether anything is worse than a warning."""
     return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+
+
+def _located(problem: Problem, document: YamlDocument) -> Diagnostic:
+    path = _as_written(document, problem.path)
+    line, column = document.position(path, at_key=problem.at_key)
+    return Diagnostic(problem.file, line, column, problem.message, problem.severity)
 
 
 def _positioned(problems: Iterable[SchemaProblem], document: YamlDocument) -> Iterator[Fault]:
@@ -160,6 +187,8 @@ def _identity(kind: Kind, value: JsonValue) -> Iterator[ResourceId]:
         return
     name, repo = metadata.get("name"), metadata.get("repo")
     if not isinstance(name, str):
+        return
+    if kind is Kind.TARGET_SET:  # what it makes has names of its own
         return
     if kind in (Kind.PROJECT, Kind.REPO):
         yield ResourceId(kind, name)

@@ -8,6 +8,7 @@ no files and reports nothing.
 from __future__ import annotations
 
 from functools import lru_cache
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -74,7 +75,7 @@ def _mapping(start: Event, next_event: NextEvent, room: int) -> dict[str, Any]:
         key = _plain_key(event.value) if event.implicit[0] else _quoted(event)
         if key is None or key in mapping:
             raise _UnusualError
-        mapping[key] = _value(next_event(), next_event, room - 1)
+        mapping[intern(key)] = _value(next_event(), next_event, room - 1)
     if event.__class__ is not MappingEndEvent:
         raise _UnusualError
     return mapping

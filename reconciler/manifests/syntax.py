@@ -104,6 +104,8 @@ def _misplaced(complaint: _Complaint) -> str:
 
 
 def _unclosed(complaint: _Complaint) -> str:
+    if complaint.line[complaint.column - 1 : complaint.column + 2] == "${{":
+        return "between brackets, put text that holds ${{ }} in quotes"
     bracket = "]" if "sequence" in complaint.context else "}"
     return (
         f'expected "," or "{bracket}"; the bracket opened on line {complaint.opened} is not closed'

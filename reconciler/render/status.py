@@ -12,7 +12,7 @@ from reconciler.render.plan import counts
 from reconciler.render.style import Style, counted, safe, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from reconciler.core.model.plan import Plan
     from reconciler.core.planning.report import StageRow, StatusRow
@@ -21,6 +21,8 @@ FORMAT = "reconciler/status/v1"
 _HEADINGS = ("TARGET", "STIM", "", "ROLLOUT", "")
 _GAP = "  "
 _WIDEST_CELL = 20
+_LONGEST_ERROR = 200
+_ONE_LINE = 1_000
 
 
 def text(rows: Sequence[StatusRow], plan: Plan, style: Style, *, width: int = 80) -> str:
@@ -54,6 +56,26 @@ def json(api_url: str, rows: Iterable[StatusRow], plan: Plan) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def changes(before: Iterable[StatusRow], now: Iterable[StatusRow]) -> Iterator[str]:
+    """Yield a line for every stage that is not as it was; first of all, for what is unsettled."""
+    known = {(row.resource, stage): seen for row in before for stage, seen in row.stages.items()}
+    for row in now:
+        for stage, seen in row.stages.items():
+            old = known.get((row.resource, stage))
+            if seen != old and not (old is None and seen.settled):
+                yield _news(f"{row.resource} {stage}", seen)
+
+
+def _news(subject: str, seen: StageRow) -> str:
+    error = f", {shorten(seen.error, _LONGEST_ERROR)}" if seen.error else ""
+    return f"{safe(subject)}: {safe(seen.status)} {_quantity(seen)}".rstrip() + error
+
+
+def standing(plan: Plan) -> str:
+    """Return where things stand, on one line."""
+    return " ".join(_standing(plan, Style(), _ONE_LINE))
 
 
 def _stage_json(seen: StageRow) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -83,10 +83,10 @@ def connect(place: Place, access: Access, desired: Desired) -> Iterator[Connecti
                 "no API key: BREAD_API_KEY is not set",
                 hint="Set it to your key, or try everything without one: --local.",
             )
-        yield Connection(name, HttpSettings(name, key, access.user_id))
+        yield Connection(name, HttpSettings(name, key, access.user_id, ended=access.ended))
         return
     with embedded_service(place) as settings:
-        yield Connection(name, settings)
+        yield Connection(name, replace(settings, ended=access.ended))
 
 
 @contextmanager

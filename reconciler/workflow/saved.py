@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler import schema_files
+from reconciler.core import shard
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
 from reconciler.core.limits import MAX_DELETIONS
 from reconciler.core.schema import Checker
@@ -70,7 +71,7 @@ def save(
             "prune": prune,
             "max_deletions": max_deletions,
             "max_trajectories": max_trajectories,
-        }
+        } | ({"shard": str(scope.shard)} if scope.shard else {})
     try:
         replace_file(path, as_json.text(content))
     except OSError as error:
@@ -95,7 +96,11 @@ def read(path: Path) -> Saved:
     if options is None:
         return Saved(content)
     labels = tuple(tuple(pair.split("=", 1)) for pair in options["labels"])
-    scope = Scope(labels, tuple(options["target"]), tuple(options["exclude"]))
+    try:
+        part = shard.parse(options["shard"]) if "shard" in options else None
+    except ValueError as error:
+        raise InvalidSavedPlanError(f"{path} is no saved plan: {error}", hint=_AGAIN) from error
+    scope = Scope(labels, tuple(options["target"]), tuple(options["exclude"]), part)
     rest = ("prune", "max_deletions", "max_trajectories")
     return Saved(content, scope, **{name: options[name] for name in rest})
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.errors import InvalidLockfileError, UnreachableError
@@ -24,15 +25,17 @@ from reconciler.workflow.connection import (
     api_name,
     connect,
 )
+from reconciler.workflow.stopping import TAKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Generator
     from typing import Any
 
-    from reconciler.core.model.desired import Desired
+    from reconciler.core.model.desired import Desired, Stage
     from reconciler.core.model.events import Event, Outcome, RunResult
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
+    from reconciler.core.model.outputs import PullResult
     from reconciler.core.model.plan import Plan
     from reconciler.core.planning.report import StatusRow
     from reconciler.engine.run import RunOptions
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
     from reconciler.workflow.connection import Connection
     from reconciler.workflow.place import Place
+    from reconciler.workflow.pulling.downloads import PullOptions, Watcher
     from reconciler.workflow.saved import Saved
 
 Value = TypeVar("Value")
@@ -83,11 +87,22 @@ class Looked:
     seconds: float
 
 
-def plan(place: Place, desired: Desired, access: Access, options: PlanOptions) -> Plan:
-    """Return what would have to happen; changes nothing."""
+def plan(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    options: PlanOptions,
+    *,
+    warn: Callable[[str], object] = lambda _: None,
+) -> Plan:
+    """Return what would have to happen; changes nothing. Tells ``warn`` which outputs are old."""
+    from reconciler.core.planning.outputs import outdated
+
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
     with connect(place, access, desired) as connection:
         observed, _ = _run(_observe(connection, desired, lock, options.parallelism))
+        for text in outdated(desired, observed, lock):
+            warn(text)
         return _planned(desired, observed, lock, connection.name, options)
 
 
@@ -110,13 +125,31 @@ def status(
     looked: Callable[[Looked], object] = lambda _: None,
 ) -> Status:
     """Return live lines against wanted lines; changes nothing. Tells ``looked`` what that took."""
+    with contextlib.closing(statuses(place, desired, access, looked=looked)) as found:
+        return next(found)
+
+
+def statuses(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    *,
+    looked: Callable[[Looked], object] = lambda _: None,
+) -> Generator[Status]:
+    """Yield what ``status`` returns, looked at anew whenever the next one is asked for, for ever.
+
+    The lockfile is read anew, too. What serves the API is kept running in between.
+    """
     from reconciler.core.planning.report import report
 
-    lock = _read_lock(Store(place.lockfile), api_name(access, desired))
+    store, name = Store(place.lockfile), api_name(access, desired)
+    lock = _read_lock(store, name)
     with connect(place, access, desired) as connection:
-        observed = _look(connection, desired, lock, looked)
-    found = compute_plan(desired, observed, lock, api_url=connection.name)
-    return Status(connection.name, report(desired, observed, found), found)
+        while True:
+            observed = _look(connection, desired, lock, looked)
+            found = compute_plan(desired, observed, lock, api_url=name)
+            yield Status(name, report(desired, observed, found), found)
+            lock = _read_lock(store, name)
 
 
 def refresh(
@@ -129,7 +162,8 @@ def refresh(
 ) -> bool:
     """Rewrite the lockfile from live state; return whether its bytes changed.
 
-    A lockfile with conflict markers is rebuilt once all can be read; any other unusable one raises.
+    A lockfile with conflict markers is rebuilt once all can be read, with what only its sides know;
+    any other unusable one raises.
     What cannot be read keeps its old entry, and raises UnreachableError when all else is written.
     Tells ``looked`` what it took to see live state.
     """
@@ -138,7 +172,7 @@ def refresh(
     store = Store(place.lockfile)
     name = api_name(access, desired)
     with hold(place.root, patience):
-        lock, is_torn = _read_or_salvage(store, name)
+        lock, is_torn = _read_or_salvage(store, name, desired)
         with connect(place, access, desired) as connection:
             observed = _look(connection, desired, lock, looked)
         found = record(desired, observed, lock, api_url=name)
@@ -150,12 +184,16 @@ def refresh(
         return changed
 
 
-def _read_or_salvage(store: Store, api_url: str) -> tuple[Lock | None, bool]:
+def _read_or_salvage(store: Store, api_url: str, desired: Desired) -> tuple[Lock | None, bool]:
     """Return what the lockfile records, and whether it has conflict markers."""
     try:
         return _read_lock(store, api_url), False
-    except ConflictMarkersError:
-        return None, True
+    except ConflictMarkersError as error:
+        from reconciler.lockfile.merge import salvage
+
+        digests = {id_: prompt.digest for id_, prompt in desired.prompts.items()}
+        digests |= {id_: target.digest for id_, target in desired.targets.items()}
+        return salvage(error.text, api_url, digests), True
 
 
 def _require_all_read(found: Plan) -> None:
@@ -246,6 +284,38 @@ def destroy(
         how = RunOptions(connection.pace)
         work = _Work(connection, nothing, observed, lock, planned, store, emit, how)
         return work.carried_out(looked)
+
+
+def pull(
+    place: Place,
+    desired: Desired,
+    access: Access,
+    options: PullOptions,
+    watcher: Watcher,
+    patience: Patience | None = None,
+) -> PullResult:
+    """Download outputs and record their digests; return how it went with each.
+
+    An interrupt leaves what was downloaded so far, from which the next time goes on.
+    """
+    from reconciler.workflow.pulling import downloads
+
+    store = Store(place.lockfile)
+    name = api_name(access, desired)
+    with hold(place.root, patience), connect(place, access, desired) as connection:
+        lock = _read_lock(store, name)
+        return _run(downloads.pull(connection, place.root, desired, lock, store, options, watcher))
+
+
+def check_outputs(
+    place: Place, desired: Desired, access: Access, stages: tuple[Stage, ...], watcher: Watcher
+) -> PullResult:
+    """Compare live outputs with the digests recorded; changes nothing."""
+    from reconciler.workflow.pulling import downloads
+
+    lock = _read_lock(Store(place.lockfile), api_name(access, desired))
+    with connect(place, access, desired) as connection:
+        return _run(downloads.check(connection, desired, lock, stages, watcher))
 
 
 def _planned(
@@ -341,13 +411,19 @@ def _read_lock(store: Store, api_url: str) -> Lock | None:
 
 
 def _run(work: Coroutine[Any, Any, Value]) -> Value:
-    """Run to the end; SIGTERM ends a run as cleanly as an interrupt does."""
+    """Run to the end; SIGTERM ends a run as cleanly as an interrupt does.
+
+    Unless somebody else looks after signals: then whenever that one says so.
+    """
 
     async def guarded() -> Value:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
-            if task:
+            taker = TAKER.get()
+            if task and taker:
+                taker(partial(loop.call_soon_threadsafe, task.cancel))
+            elif task:
                 loop.add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 

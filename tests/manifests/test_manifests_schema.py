@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA: dict[str, Any] = dict(schema_files.load("manifest"))
 DEFS: dict[str, Any] = SCHEMA["$defs"]
+Json = dict[str, Any]
 
 
 def properties(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,9 +37,17 @@ def properties(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any
             yield from properties(part, f"{path}.{key}")
 
 
-def resolved(field: dict[str, Any]) -> dict[str, Any]:
-    name = field.get("$ref", "").removeprefix("#/$defs/")
-    return {**DEFS[name], **field} if name else field
+def resolved(field: Any, whole: Any = SCHEMA) -> dict[str, Any]:
+    """Return a field with what it refers to, also where that holds of all but expressions."""
+    if not isinstance(field, dict):
+        return {}
+    place = field.get("$ref") or field.get("else", {}).get("$ref")
+    if not place:
+        return field
+    meant: Any = whole
+    for step in place.removeprefix("#/").split("/"):
+        meant = meant[int(step)] if isinstance(meant, list) else meant[step]
+    return {**resolved(meant, whole), **field}
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -52,6 +61,14 @@ def test_every_field_says_what_it_is() -> None:
     assert [p for p, field in fields if not field.get("description", "").endswith(".")] == []
 
 
+@pytest.mark.parametrize("name", schema_files.names())
+def test_every_field_of_every_schema_is_described(name: str) -> None:
+    schema = schema_files.load(name)
+    fields = [(path, resolved(field, schema)) for path, field in properties(schema)]
+    assert len(fields) > 10
+    assert [p for p, field in fields if not field.get("description", "").endswith(".")] == []
+
+
 def test_only_what_goes_on_to_others_is_open() -> None:
     def closed(schema: Any, path: str) -> Iterator[str]:
         if isinstance(schema, dict):
@@ -61,7 +78,37 @@ def test_only_what_goes_on_to_others_is_open() -> None:
                 if key not in ("if", "then", "not", "allOf"):
                     yield from closed(part, f"{path}/{key}")
 
-    assert list(closed(SCHEMA, "")) == ["/$defs/message", "/$defs/messageList/items"]
+    found = ["/$defs/message", "/$defs/messageList/items", "/$defs/matrix"]
+    assert list(closed(SCHEMA, "")) == found
+
+
+@pytest.mark.parametrize(
+    ("template", "filled"),
+    [
+        (DEFS["targetSpecTemplate"], DEFS["targetSpec"]),
+        (DEFS["generatorTemplate"], DEFS["generator"]),
+        (DEFS["desiredTemplate"], DEFS["desired"]),
+        (DEFS["stageTemplate"]["anyOf"][1], DEFS["stage"]["anyOf"][1]),
+        (DEFS["targetPolicyTemplate"], DEFS["targetPolicy"]),
+    ],
+)
+def test_a_template_has_every_field_of_a_target(template: Json, filled: Json) -> None:
+    assert list(template["properties"]) == list(filled["properties"])
+    assert template.get("required") == filled.get("required")
+    assert len(template.get("allOf", ())) == len(filled.get("allOf", ()))
+    for name, field in filled["properties"].items():
+        mine = resolved(template["properties"][name])
+        assert mine["title"] == resolved(field)["title"]
+        assert mine["description"].rstrip(".").startswith(resolved(field)["description"][:-1])
+
+
+def test_where_a_target_wants_no_text_a_template_takes_an_expression() -> None:
+    target = Checker(SCHEMA, "targetTemplate")
+    for block in ("targetSpecTemplate", "targetPolicyTemplate"):
+        for name, field in DEFS[block]["properties"].items():
+            if not {"array", "object"} & {*(resolved(field).get("type") or ())}:
+                where = "spec" if block == "targetSpecTemplate" else "policy"
+                assert target.problems({where: {name: "${{ matrix.x }}"}}) == [], name
 
 
 def test_the_schema_knows_what_the_code_knows() -> None:
@@ -113,6 +160,13 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
             "kind": "Target",
             "metadata": {"repo": "a", "name": "b"},
             "desired": {"stim": "complete", "rollout": {"state": "none"}},
+        },
+        {
+            "apiVersion": "reconciler/v1",
+            "kind": "TargetSet",
+            "metadata": {"repo": "a", "name": "b-${{ matrix.n }}"},
+            "matrix": {"n": [1, 2], "include": [{"n": 3}], "topic": {"files": "*.txt"}},
+            "template": {"spec": {"max_tokens": "${{ matrix.n }}"}, "desired": {"stim": "none"}},
         },
     ],
 )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options, output
+from reconciler.cli.telling import telling as telling_options
+from reconciler.cli.telling import witness
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
@@ -17,9 +19,17 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
     from reconciler.workflow.saved import Saved
     from reconciler.workflow.verbs import PlanOptions
+    from reconciler.workflow.watching.recorder import Telling
 
 
-@click.command("apply")
+@click.command(
+    "apply",
+    epilog=options.examples(
+        "reconciler apply --local examples/quickstart",
+        "reconciler apply --yes --timeout 30m --target 'coding/*'",
+        "reconciler plan --out plan.json && reconciler apply --plan plan.json",
+    ),
+)
 @options.common("text", "json")
 @options.access
 @options.scope
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")
+@telling_options
 def command(
     common: Common,
     access: Access,
@@ -51,13 +62,14 @@ def command(
     timeout: float | None,
     allow_destroy: bool,
     yes: bool,
+    telling: Telling | None,
 ) -> int:
     """Close the gap between manifests and live state, wait, and write the lockfile."""
     from reconciler.cli.progress import asking, reporter
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
-    with reporter(common) as report:
+    with reporter(common) as report, witness(common, telling) as seen:
         chosen = _saved(plan_file) if plan_file else None
         if chosen and (scope or planning.prune):
             raise click.UsageError("a saved plan has its own scope: leave out what narrows it")
@@ -74,14 +86,15 @@ def command(
         result = verbs.apply(
             common.place,
             loaded.desired,
-            access,
+            seen.counting(access),
             verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy),
-            confirm=asking(report, "Apply this plan?", yes=yes),
+            confirm=seen.seeing(asking(report, "Apply this plan?", yes=yes)),
             emit=report.happened,
             saved=chosen,
             patience=patience,
         )
         report.ended(result, common.place.lockfile)
+        seen.ended(loaded.desired, result)
     return result.exit_code
 
 

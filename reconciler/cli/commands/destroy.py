@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
 
 
-@click.command("destroy")
+@click.command(
+    "destroy",
+    epilog=options.examples(
+        "reconciler destroy --allow-destroy --target 'coding/experiment-*'",
+    ),
+)
 @options.common("text", "json")
 @options.access
 @options.scope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from reconciler.workflow.verbs import PlanOptions
 
 
-@click.command("plan")
+@click.command(
+    "plan",
+    epilog=options.examples(
+        "reconciler plan --local examples/quickstart",
+        "reconciler plan --out plan.json --detailed-exitcode",
+        "reconciler plan --offline --format markdown",
+    ),
+)
 @options.common("text", "json", "markdown")
 @options.access
 @options.scope
@@ -53,7 +61,8 @@ def command(
     if offline:
         found = verbs.offline_plan(common.place, loaded.desired, planning)
     else:
-        found = verbs.plan(common.place, loaded.desired, access, planning)
+        warn = partial(output.warn, common)
+        found = verbs.plan(common.place, loaded.desired, access, planning, warn=warn)
     if out:
         from reconciler.workflow import saved
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
 
 
-@click.command("refresh")
+@click.command(
+    "refresh",
+    epilog=options.examples(
+        "reconciler refresh",
+        "reconciler refresh --local examples/quickstart",
+    ),
+)
 @options.common("text", "json")
 @options.access
 @options.scope

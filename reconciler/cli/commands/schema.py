@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import options, output
 
 
-@click.command("schema")
+@click.command(
+    "schema",
+    epilog=options.examples(
+        "reconciler schema",
+        "reconciler schema plan > plan.schema.json",
+    ),
+)
 @click.argument("name", default="manifest")
 def command(name: str) -> int:
     """Print a JSON Schema: manifest (the default), lockfile, plan, event, api or rehearsal.

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from reconciler.cli import options
+
 if TYPE_CHECKING:
     from reconciler.service import Running
 
@@ -44,7 +46,13 @@ def _write(line: str) -> None:
     sys.stderr.flush()
 
 
-@click.command("serve")
+@click.command(
+    "serve",
+    epilog=options.examples(
+        "reconciler serve --port 8765",
+        "reconciler serve --port 8765 --model-url http://127.0.0.1:11434/v1",
+    ),
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,21 +18,51 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import Status
 
+#: Seconds between two looks, unless told.
+_INTERVAL = 5.0
 
-@click.command("status")
+
+@click.command(
+    "status",
+    epilog=options.examples(
+        "reconciler status --local examples/quickstart",
+        "reconciler status --local --watch --interval 2s examples/quickstart",
+        "reconciler status -l team=docs --format json",
+    ),
+)
 @options.common("text", "json")
 @options.access
 @options.scope
-def command(common: Common, access: Access, scope: Scope) -> int:
-    """Show a table: each target, each stage, live lines against wanted lines."""
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    callback=options.duration,
+    metavar="DURATION",
+    help="How long --watch waits before it looks again.  [default: 5s]",
+)
+def command(
+    common: Common, access: Access, scope: Scope, watch: bool, interval: float | None
+) -> int:
+    """Show a table: each target, each stage, live lines against wanted lines.
+
+    --watch repaints it on a terminal. Elsewhere it writes one line per change, with --format json
+    one object. Manifests are read once.
+    """
     from reconciler.core.errors import ExitCode
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
+    if interval and not watch:
+        raise click.UsageError("--interval needs --watch")
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
     details.manifests(common, loaded.desired, time.monotonic() - began)
+    if watch:
+        from reconciler.cli.following import follow, pause
+
+        with closing(verbs.statuses(common.place, loaded.desired, access)) as looks:
+            follow(common, looks, partial(pause, interval or _INTERVAL))
     looked = partial(details.live_state, common)
     found = verbs.status(common.place, loaded.desired, access, looked=looked)
     details.lockfile(common)

@@ -11,27 +11,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import details, options, output
-from reconciler.render.style import safe
+from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from reconciler.cli.options import Common
-    from reconciler.core.model.desired import Desired
-    from reconciler.core.model.manifest import Diagnostic
+    from reconciler.core.model.desired import Desired, DesiredTarget
+    from reconciler.core.model.manifest import Cell, Diagnostic
     from reconciler.core.scope import Scope
     from reconciler.manifests import Manifests
     from reconciler.workflow.access import Access
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=options.examples(
+        "reconciler validate examples/quickstart",
+        "reconciler validate --format sarif > reconciler.sarif",
+    ),
+)
 @options.common("text", "json", "github", "sarif")
 @options.access
 @options.scope
 def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG001 - see below
     """Check everything that can be known offline: all problems of all files at once.
 
+    -v lists the targets that each TargetSet stands for, with the values they are made from.
     With --lockfile FILE also checks that this lockfile belongs to the manifests (exit 2 if not).
     --format github annotates the lines of a pull request, --format sarif is for code scanning.
     The options about the API are taken, so that scripts can give all commands the same ones, but
@@ -49,6 +56,7 @@ def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG00
         output.result(_for_machines(common, error.diagnostics, valid=False))
         return ExitCode.INVALID
     details.manifests(common, found.desired, time.monotonic() - began)
+    _tell_sets(common, _sets(found.desired))
     stale = _stale(common, found.desired)
     if common.format == "text":
         _tell(common, found, stale)
@@ -62,7 +70,30 @@ def _tell(common: Common, found: Manifests, stale: list[str]) -> None:
     for line in stale:
         click.echo(safe(f"{common.lockfile}: {line}"), err=True)
     if not common.quiet:
-        output.result(f"Valid: {details.contents(found.desired)}.\n")
+        contents, sets = details.contents(found.desired), _sets(found.desired)
+        made = sum(map(len, sets))
+        ending = f", of them {made:,} from {counted(len(sets), 'set')}" if sets else ""
+        output.result(f"Valid: {contents}{ending}.\n")
+
+
+def _sets(desired: Desired) -> list[list[tuple[DesiredTarget, Cell]]]:
+    """Return the targets that come from sets, with their cells, by set."""
+    sets: dict[tuple[str, int], list[tuple[DesiredTarget, Cell]]] = {}
+    for target in desired.targets.values():
+        source = target.source
+        if source and source.cell:
+            sets.setdefault((source.file, source.index), []).append((target, source.cell))
+    return [sets[place] for place in sorted(sets)]
+
+
+def _tell_sets(common: Common, sets: list[list[tuple[DesiredTarget, Cell]]]) -> None:
+    """Say with ``-v`` which targets each set stands for."""
+    for made in sets if common.verbose else ():
+        target, cell = made[0]
+        file = target.source.file if target.source else ""
+        output.note(common, safe(f"Set {cell.set_name} in {file}: {counted(len(made), 'target')}."))
+        for target, cell in made:
+            output.note(common, safe(f"  {target.id} {cell}"))
 
 
 def _for_machines(

@@ -60,12 +60,7 @@ def build(
 def _only_project(documents: Sequence[Document]) -> tuple[Document | None, list[Problem]]:
     found = [doc for doc in documents if doc.kind is Kind.PROJECT]
     problems = [
-        Problem(
-            doc.file,
-            doc.index,
-            ("kind",),
-            f"there may be one Project at most; the first is in {found[0].file}",
-        )
+        doc.problem(("kind",), f"there may be one Project at most; the first is in {found[0].file}")
         for doc in found[1:]
     ]
     return (found[0] if found else None), problems
@@ -79,14 +74,9 @@ def _by_id(documents: Sequence[Document], problems: list[Problem]) -> dict[Resou
         id_ = document_id(doc)
         first = unique.setdefault(id_, doc)
         if first is not doc:
-            problems.append(
-                Problem(
-                    doc.file,
-                    doc.index,
-                    ("metadata", "name"),
-                    f"{id_.kind} {id_} is declared twice; the first one is in {first.file}",
-                )
-            )
+            cell, this = f" {first.cell}" if first.cell else "", "; this is" if doc.cell else ""
+            text = f"{id_.kind} {id_} is declared twice; the first one is in {first.file}"
+            problems.append(doc.problem(("metadata", "name"), text + cell + this))
     return unique
 
 
@@ -100,7 +90,7 @@ def document_id(doc: Document) -> ResourceId:
 
 def _repo(doc: Document) -> DesiredRepo:
     spec = doc.value.get("spec") or {}
-    return DesiredRepo(doc.value["metadata"]["name"], spec.get("base_model"), doc)
+    return DesiredRepo(doc.value["metadata"]["name"], spec.get("base_model"), doc.origin)
 
 
 def _prompt(doc: Document, defaults: Mapping[str, Any]) -> DesiredPrompt:
@@ -111,7 +101,7 @@ def _prompt(doc: Document, defaults: Mapping[str, Any]) -> DesiredPrompt:
         content=content,
         lazy_digest=canonical.Digest(lambda: content),
         on_change=_prompt_on_change(doc, defaults),
-        source=doc,
+        source=doc.origin,
     )
 
 

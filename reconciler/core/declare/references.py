@@ -57,7 +57,7 @@ def _unknown_repos(documents: Mapping[ResourceId, Document], repos: set[str]) ->
     for id_, doc in documents.items() if repos else ():
         if id_.kind is not Kind.REPO and id_.repo not in repos:
             text = f'repo "{id_.repo}" is not declared{suggest(id_.repo, repos)}'
-            yield Problem(doc.file, doc.index, ("metadata", "repo"), text)
+            yield doc.problem(("metadata", "repo"), text)
 
 
 def _references(item: Draft) -> Iterator[tuple[str, ResourceId]]:
@@ -71,6 +71,8 @@ def _references(item: Draft) -> Iterator[tuple[str, ResourceId]]:
 
 def _misspelling(id_: ResourceId, names: set[str]) -> str:
     """Return what to say of a name that looks like a wrong one, or nothing."""
+    if id_.name in names:
+        return ""
     if id_.kind is Kind.TARGET:
         names = names | {normalize.DEFAULT_TEMPLATE}
     if not is_misspelt(id_.name, names):

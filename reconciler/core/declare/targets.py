@@ -55,7 +55,7 @@ class Draft:
 
     def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
         """Return a problem somewhere in this target's document."""
-        return Problem(self.document.file, self.document.index, path, message)
+        return self.document.problem(path, message)
 
 
 def draft(doc: Document, defaults: Mapping[str, Any], problems: list[Problem]) -> Draft:
@@ -138,7 +138,7 @@ def _finished(
         rollout=replace(item.stages[Stage.ROLLOUT], reach=rollout_lines),
         policy=item.policy,
         labels=item.document.value["metadata"].get("labels") or {},
-        source=item.document,
+        source=item.document.origin,
     )
 
 
@@ -171,7 +171,7 @@ def _unfit_templates(doc: Document, own: Mapping[str, Any]) -> Iterator[Problem]
         why = _template_fault(text) if text is not None else ""
         if why:
             path = ("spec", "generators", index, "template_content")
-            yield Problem(doc.file, doc.index, path, f"the template {why}")
+            yield doc.problem(path, f"the template {why}")
 
 
 def _template_fault(text: str) -> str:
@@ -197,12 +197,12 @@ def renamed_fields(doc: Document, own: Mapping[str, Any], path: DocumentPath) ->
     for old, new in normalize.RENAMED.items():
         if own.get(old) is None:
             continue
-        where = (doc.file, doc.index, (*path, old))
+        where = (*path, old)
         if own.get(new) not in {None, own[old]}:
-            found.append(Problem(*where, f"{old} is an old name of {new}, which says otherwise"))
+            found.append(doc.problem(where, f"{old} is an old name of {new}, which says otherwise"))
         else:
             text = f"{old} is a deprecated name; write {new}"
-            found.append(Problem(*where, text, Severity.WARNING, at_key=True))
+            found.append(doc.problem(where, text, Severity.WARNING, at_key=True))
     return found
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reconciler.core.model.manifest import Document, Kind, ResourceId
+from reconciler.core.model.manifest import Kind, Origin, ResourceId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.core.canonical import Digest
     from reconciler.core.model.manifest import JsonObject
+    from reconciler.core.shard import Shard
 
 
 class Stage(StrEnum):
@@ -68,7 +69,7 @@ class DesiredRepo:
 
     name: str
     base_model: str | None
-    source: Document | None = None
+    source: Origin | None = None
 
     @property
     def id(self) -> ResourceId:
@@ -85,7 +86,7 @@ class DesiredPrompt:
     content: JsonObject
     lazy_digest: Digest
     on_change: OnChange = OnChange.FAIL
-    source: Document | None = None
+    source: Origin | None = None
 
     @property
     def id(self) -> ResourceId:
@@ -117,7 +118,7 @@ class DesiredTarget:
     rollout: DesiredStage
     policy: Policy = field(default_factory=Policy)
     labels: Mapping[str, str] = field(default_factory=dict)
-    source: Document | None = None
+    source: Origin | None = None
 
     @property
     def id(self) -> ResourceId:
@@ -140,7 +141,8 @@ class Desired:
 
     ``limited_by`` is what people call the limit in ``max_new_trajectories``.
     ``out_of_scope`` are the addresses of what is declared too, but was not selected for this run;
-    ``drawn_in`` those that were not selected either, but are needed by what was.
+    ``drawn_in`` those that were not selected either, but are needed by what was. With a ``shard``,
+    the run is about that part alone, also of what is no longer declared.
     """
 
     repos: Mapping[ResourceId, DesiredRepo]
@@ -152,6 +154,7 @@ class Desired:
     limited_by: str = "budget.max_new_trajectories"
     out_of_scope: frozenset[ResourceId] = frozenset()
     drawn_in: frozenset[ResourceId] = frozenset()
+    shard: Shard | None = None
 
     def ids(self) -> frozenset[ResourceId]:
         """Return the address of everything declared and in scope."""

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     REPO = "Repo"
     PROMPT = "Prompt"
     TARGET = "Target"
+    TARGET_SET = "TargetSet"
 
 
 class Severity(StrEnum):
@@ -48,16 +49,54 @@ class ResourceId:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a TargetSet: the set's name as it is written, and the values of the cell."""
+
+    set_name: str
+    values: str
+
+    def __str__(self) -> str:
+        return f"[{self.values}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document stands, as ``Document`` says it. Holding it keeps no document in memory."""
+
+    file: str
+    index: int
+    cell: Cell | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One schema-valid YAML document, its ``*_file`` references already replaced by their content.
 
     ``file`` is the path as shown to the user; ``index`` counts the documents of that file from 0.
+    A target that was made from a ``cell`` stands where its set does.
     """
 
     file: str
     index: int
     kind: Kind
     value: JsonObject
+    cell: Cell | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Where it stands, without what it says."""
+        return Origin(self.file, self.index, self.cell)
+
+    def problem(
+        self,
+        path: DocumentPath,
+        message: str,
+        severity: Severity = Severity.ERROR,
+        *,
+        at_key: bool = False,
+    ) -> Problem:
+        """Return a problem somewhere in this document."""
+        return Problem(self.file, self.index, path, message, severity, at_key, self.cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +104,8 @@ class Problem:
     """Something wrong in a document, not yet given a line and a column.
 
     With ``at_key`` the position meant is that of the last key of ``path``, else that of its value.
-    A path whose end does not exist (a missing key, say) means its nearest existing ancestor.
+    A path whose end does not exist (a missing key, say) means its nearest existing ancestor. With a
+    ``cell`` the path is that of a Target made by a set; ``declare.sets`` knows the place meant.
     """
 
     file: str
@@ -74,6 +114,7 @@ class Problem:
     message: str
     severity: Severity = Severity.ERROR
     at_key: bool = False
+    cell: Cell | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

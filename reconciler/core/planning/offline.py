@@ -45,7 +45,7 @@ def compute_offline_plan(
     desired: Desired, lock: Lock | None, *, api_url: str, prune: bool = False
 ) -> Plan:
     """Return the plan if live state were what the lockfile says."""
-    plan = compute_plan(desired, _from_lock(desired, lock), lock, api_url=api_url, prune=prune)
+    plan = compute_plan(desired, observed_from(desired, lock), lock, api_url=api_url, prune=prune)
     actions = tuple(_without_guesses(action) for action in plan.actions)
     return replace(plan, actions=actions, offline=True)
 
@@ -84,7 +84,8 @@ def _name(id_: ResourceId) -> str:
     return f"{id_.kind.lower()} {id_}"
 
 
-def _from_lock(desired: Desired, lock: Lock | None) -> Observed:
+def observed_from(desired: Desired, lock: Lock | None) -> Observed:
+    """Return live state as it would be if the lockfile told the truth."""
     known = lock or Lock("")
     undeclared = {id_.repo for id_ in desired.ids()} - {id_.repo for id_ in desired.repos}
     repos: dict[str, SeenRepo] = {id_.repo: Absent() for id_ in desired.repos}

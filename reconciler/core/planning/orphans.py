@@ -21,10 +21,14 @@ _NOTHING_DECLARED = "nothing is declared at all, which looks like a mistake"
 
 
 def find_orphans(desired: Desired, lock: Lock | None) -> tuple[ResourceId, ...]:
-    """Return what the lockfile knows and no manifest declares any more, sorted."""
+    """Return what the lockfile knows and no manifest declares any more, sorted.
+
+    Of a shard only its own: every orphan is that of exactly one shard.
+    """
     if lock is None:
         return ()
-    return tuple(sorted(lock.ids() - desired.ids() - desired.out_of_scope))
+    found = lock.ids() - desired.ids() - desired.out_of_scope
+    return tuple(sorted(id_ for id_ in found if desired.shard is None or id_ in desired.shard))
 
 
 def prunings(
@@ -45,11 +49,11 @@ def prunings(
 def _pruning(
     id_: ResourceId, locked: LockedTarget, live: LiveTarget, desired: Desired
 ) -> Action | Unknown:
-    data = describe_data(live)
+    data, declared = describe_data(live), desired.ids() | desired.out_of_scope
     if unreadable_stage(live):
         return Unknown(id_, unreadable_stage(live))
-    if locked.prevent_destroy or not desired.ids():
-        message = data if desired.ids() else _NOTHING_DECLARED
+    if locked.prevent_destroy or not declared:
+        message = data if declared else _NOTHING_DECLARED
         return Action(
             Verb.BLOCKED, id_, Reason.PREVENT_DESTROY, live_name=locked.live_name, message=message
         )

@@ -88,13 +88,14 @@ def locked_target(
 ) -> LockedTarget:
     """Return the entry of a target that is live as declared, with every stage that is wanted."""
     stages: dict[Stage, LockedStage] = {}
+    is_same = old is not None and (old.digest, old.live_name) == (target.digest, live_name)
     for stage in Stage:
         if target.stage(stage).wanted:
             previous = old.stages.get(stage) if old else None
             attempts = attempts_of(old, target.digest, live_name, stage)
             seen = live.stages.get(stage, _not_asked(live))
             expected = expected_lines(target, stage, live)
-            entry = _locked_stage(seen, expected, attempts, previous)
+            entry = _locked_stage(seen, expected, attempts, previous, is_same=is_same)
             if entry:
                 stages[stage] = entry
     return LockedTarget(target.digest, live_name, target.policy.prevent_destroy, stages)
@@ -111,19 +112,22 @@ def _locked_stage(
     expected: int | None,
     attempts: int,
     previous: LockedStage | None,
+    *,
+    is_same: bool,
 ) -> LockedStage | None:
+    """Return what to record of a stage; its output is known only of the same live target."""
     if isinstance(seen, Unreadable):
         return previous
     lines = seen.lines or 0
     complete, failed = seen.status == COMPLETE, seen.status == FAILED
-    same = previous is not None and complete and lines == previous.lines
+    known = is_same and previous is not None and complete and lines == previous.lines
     return LockedStage(
         status=seen.status,
         lines=lines,
         expected=expected,
         attempts=0 if complete else failed_attempts(attempts) if failed else attempts,
         error=seen.error if failed else None,
-        output=previous.output if previous and same else None,
+        output=previous.output if previous and known else None,
     )
 
 

@@ -1,0 +1,87 @@
+"""``reconciler init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+
+if TYPE_CHECKING:
+    from reconciler.workflow.scaffold import Scaffolded
+
+_CI = ("auto", "github", "gitlab", "none")
+
+
+@click.command(
+    "init",
+    epilog=options.examples("reconciler init my-targets", "reconciler init my-targets --ci github"),
+)
+@click.argument("directory", default=".", type=click.Path(path_type=Path), metavar="[DIR]")
+@click.option("--ci", type=click.Choice(_CI), default="auto", show_default=True, help="Whose CI.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="The form of the result on stdout.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+def command(directory: Path, ci: str, form: str, quiet: bool) -> int:
+    """Write a working project into a directory, which may lie in a repository of git.
+
+    Manifests that can be planned and applied at once, a JSON Schema for editors, what git should
+    ignore and how it merges lockfiles, and workflows for CI where the repository is on GitHub or
+    GitLab. Nothing that is there is written over; a second time changes nothing. See
+    docs/adopting.md.
+    """
+    from reconciler.core.errors import ExitCode
+    from reconciler.workflow.scaffold import Ci, scaffold
+
+    if directory.exists() and not directory.is_dir():
+        raise click.UsageError(f"{directory} is no directory")
+    done = scaffold(directory, Ci(ci))
+    output.result(_json(done) if form == "json" else _text(done))
+    if not quiet:
+        _tell(directory, done)
+    return ExitCode.OK
+
+
+def _text(done: Scaffolded) -> str:
+    from reconciler.render.style import safe
+
+    named = (("written", done.written), ("extended", done.extended), ("kept", done.kept))
+    lines = [f"{word:<9}{safe(str(path))}\n" for word, paths in named for path in paths]
+    return "".join([*lines, f"set      {done.git_config}\n" if done.git_config else ""])
+
+
+def _json(done: Scaffolded) -> str:
+    from reconciler.render import json
+
+    files = {
+        name: [str(path) for path in getattr(done, name)]
+        for name in ("written", "extended", "kept")
+    }
+    rest = {"ci": str(done.ci), "git_config": done.git_config or None, "notes": done.notes}
+    return json.text({**files, **rest})
+
+
+def _tell(directory: Path, done: Scaffolded) -> None:
+    import shlex
+
+    from reconciler.render.style import safe
+
+    for note in done.notes:
+        click.echo(safe(f"warning: {note}"), err=True)
+    if not done.written:
+        return
+    place = "" if str(directory) == "." else f" {shlex.quote(safe(str(directory)))}"
+    click.echo(
+        f"\nNext:\n  reconciler plan --local{place}\n  reconciler apply --local{place}", err=True
+    )
+    if done.ci != "none":
+        needed = safe(str(directory / "requirements.txt"))
+        click.echo(f"CI needs {needed} and the secret BREAD_API_KEY: see docs/ci.md.", err=True)

@@ -1,0 +1,92 @@
+"""Showing downloads: live bars on a terminal, a line for each output that is new or a problem."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reconciler.cli import output
+from reconciler.core.model.outputs import Verdict
+from reconciler.render import pull
+from reconciler.render.style import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress, TaskID
+
+    from reconciler.cli.options import Common
+    from reconciler.core.model.outputs import Output, Pulled
+
+_Key = tuple[object, object]
+
+
+@contextmanager
+def watcher(common: Common) -> Iterator[Lines]:
+    """Yield who shows downloads in the way that was asked for."""
+    if common.quiet or common.format == "json" or not sys.stderr.isatty():
+        yield Lines(common)
+        return
+    with Bars(common) as bars:
+        yield bars
+
+
+class Lines:
+    """A line on stderr for each output; what is unchanged is told with ``-v`` only."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._style = output.style(common, sys.stderr)
+        self._silent = common.format == "json" and not common.verbose
+
+    def moved(self, output: Output, lines: int) -> None:
+        """Show nothing: how far a download has got matters to those who watch."""
+
+    def ended(self, pulled: Pulled) -> None:
+        """Show how it went with an output."""
+        is_news = pulled.verdict is not Verdict.UNCHANGED or self._common.verbose
+        if is_news and not self._silent:
+            self._show(pull.line(pulled, self._style))
+
+    def _show(self, line: str) -> None:
+        output.note(self._common, line)
+
+
+class Bars(Lines):
+    """Lines, below them a live bar for each download under way."""
+
+    def __init__(self, common: Common) -> None:
+        from reconciler.cli.progress import live_bars
+
+        super().__init__(common)
+        self._progress: Progress = live_bars(self._style)
+        self._tasks: dict[_Key, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def moved(self, output: Output, lines: int) -> None:
+        """Move a bar."""
+        self._progress.start()
+        key = (output.resource, output.stage)
+        if key not in self._tasks:
+            label = shorten(f"{output.resource} {output.stage}", 36)
+            self._tasks[key] = self._progress.add_task(label, total=output.lines, quantity="")
+        quantity = f"{lines:,} / {output.lines:,} records"
+        self._progress.update(self._tasks[key], completed=lines, quantity=quantity)
+
+    def ended(self, pulled: Pulled) -> None:
+        """Take a bar away and show how it went."""
+        task = self._tasks.pop((pulled.resource, pulled.stage), None)
+        if task is not None:
+            self._progress.remove_task(task)
+        super().ended(pulled)
+
+    def _show(self, line: str) -> None:
+        from rich.text import Text
+
+        self._progress.console.print(Text.from_ansi(line), soft_wrap=True)

@@ -1,0 +1,128 @@
+"""Showing a status again and again: in place on a terminal, one line per change without one.
+
+Never asks the API itself: it is handed one status after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reconciler.cli import output
+from reconciler.render import json, status
+from reconciler.render.style import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from reconciler.cli.options import Common
+    from reconciler.core.planning.report import StatusRow
+    from reconciler.workflow.verbs import Status
+
+
+def follow(common: Common, found: Iterable[Status], pause: Callable[[], object]) -> None:
+    """Show every status, with a pause after each, until an interrupt."""
+    with _shower(common) as show:
+        for each in found:
+            show(each)
+            pause()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass; SIGTERM ends it as an interrupt does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        time.sleep(seconds)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _shower(common: Common) -> Iterator[Callable[[Status], None]]:
+    if common.format == "json":
+        yield _JsonLines().show
+    elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        with _table(common) as show:
+            yield show
+    else:
+        yield _Lines().show
+
+
+class _JsonLines:
+    """Every status that differs from the one before, as one JSON object a line."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, found: Status) -> None:
+        text = json.text(status.json(found.api_url, found.rows, found.plan), indent=None)
+        if text != self._last:
+            output.result(text)
+        self._last = text
+
+
+class _Lines:
+    """One line per change."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[StatusRow, ...] = ()
+        self._standing = ""
+
+    def show(self, found: Status) -> None:
+        lines = list(status.changes(self._rows, found.rows))
+        standing = status.standing(found.plan)
+        if standing != self._standing:
+            lines.append(standing)
+        self._rows, self._standing = found.rows, standing
+        if lines:
+            output.result("\n".join(lines) + "\n")
+
+
+@contextmanager
+def _table(common: Common) -> Iterator[Callable[[Status], None]]:
+    """Yield what paints the table over the one before; the last one stays."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    style = output.style(common, sys.stdout)
+    console = Console(no_color=not style.colour)
+    last = ""
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+
+        def show(found: Status) -> None:
+            nonlocal last
+            text = _fitting(found, lambda rows: _text(common, found, rows), console.height)
+            if text != last:
+                live.update(Text.from_ansi(text, no_wrap=True), refresh=True)
+            last = text
+
+        yield show
+
+
+def _text(common: Common, found: Status, rows: Iterable[StatusRow]) -> str:
+    paint = output.style(common, sys.stdout)
+    return status.text(tuple(rows), found.plan, paint, width=output.width())
+
+
+def _fitting(found: Status, text: Callable[[Iterable[StatusRow]], str], height: int) -> str:
+    """Return the table, without targets that are settled if not all fit, then without others."""
+    whole = text(found.rows).rstrip("\n")
+    over = whole.count("\n") + 1 - (height - 1)
+    if over <= 0:
+        return whole
+    kept = sorted(found.rows, key=_is_settled)[: max(1, len(found.rows) - over - 1)]
+    left = counted(len(found.rows) - len(kept), "more target")
+    return f"{text(sorted(kept, key=_name)).rstrip()}\n… and {left}; a taller window shows them."
+
+
+def _is_settled(row: StatusRow) -> bool:
+    return all(seen.settled for seen in row.stages.values())
+
+
+def _name(row: StatusRow) -> str:
+    return str(row.resource)

@@ -1,0 +1,98 @@
+"""``import``: from live state, or from a repository of bgit, to files that nobody had before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import BlockedError, ReconcilerError
+from reconciler.manifests import load
+from reconciler.manifests.discovery import discover
+from reconciler.workflow.importing import layout
+from reconciler.workflow.importing.drafts import Draft, left_out, sift
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from reconciler.core.model.manifest import ResourceId
+    from reconciler.core.model.observed import Observed
+    from reconciler.workflow.access import Access
+    from reconciler.workflow.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The files that were written, and a sentence for everything that is not in them."""
+
+    written: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def from_live(place: Place, access: Access, repos: Sequence[str], out: Path) -> Imported:
+    """Write manifests for everything in some live repos, for which a plan has nothing to do.
+
+    Raises BlockedError where a file is there already, and ApiError where anything cannot be read.
+    """
+    import asyncio
+
+    from reconciler.core.model.desired import Desired
+    from reconciler.workflow.connection import connect
+    from reconciler.workflow.importing.live import drafts, observe_repos
+
+    async def look() -> Observed:
+        async with connection.open() as api:
+            return await observe_repos(repos, api)
+
+    with connect(place, access, Desired({}, {}, {})) as connection:
+        observed = asyncio.run(look())
+    return write(out, drafts(observed), observed=observed)
+
+
+def from_bgit(directory: Path, out: Path) -> Imported:
+    """Write manifests for what the ``input.yml`` of a repository of bgit declares; asks no API.
+
+    Raises BlockedError where a file is there already, and ReconcilerError for what is no such
+    repository.
+    """
+    from reconciler.workflow.importing.bgit import read
+
+    found = read(directory)
+    return write(out, found.drafts, found.notes)
+
+
+def write(
+    out: Path, drafts: Iterable[Draft], notes: Iterable[str] = (), observed: Observed | None = None
+) -> Imported:
+    """Write documents that nobody declares yet, without those that are wrong or not as observed."""
+    known = _declared(out)
+    fresh = list(drafts)
+    sifted = sift([draft for draft in fresh if draft.id not in known], observed)
+    texts, refused = layout.lay_out(sifted.drafts)
+    twice = [left_out(draft.id, "declared already") for draft in fresh if draft.id in known]
+    return Imported(_write(out, texts), (*notes, *twice, *sifted.notes, *refused))
+
+
+def _declared(out: Path) -> frozenset[ResourceId]:
+    """Return what manifests in a directory declare; raises InvalidManifestsError."""
+    if not out.is_dir() or not discover(out).sources:
+        return frozenset()
+    return load(out).desired.ids()
+
+
+def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
+    paths = {out / name: text for name, text in texts.items()}
+    there = [str(path) for path in paths if path.is_symlink() or path.exists()]
+    if there:
+        raise BlockedError(
+            f"not written over: {', '.join(there)}",
+            hint="Nothing was written. Move them away, or say --out DIR.",
+        )
+    try:
+        for path, text in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+    except OSError as error:
+        raise ReconcilerError(f"cannot write {error.filename or out}: {error.strerror}") from error
+    return tuple(paths)

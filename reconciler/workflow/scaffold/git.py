@@ -1,0 +1,59 @@
+"""What git knows of the place where a project is begun, and the one setting that is made there."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+DRIVER = "reconciler merge-driver %O %A %B %P"
+_KEY = "merge.reconciler.driver"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A working tree of git: its top directory, the addresses it fetches from, its main branch."""
+
+    root: Path
+    remotes: str
+    branch: str
+
+
+def repository(directory: Path) -> Repository | None:
+    """Return the working tree that a directory lies in; None outside of any, or without git."""
+    top = _ask(directory, "rev-parse", "--show-toplevel")
+    if not top:
+        return None
+    root = Path(top)
+    return Repository(root, _ask(root, "config", "--get-regexp", r"remote\..*\.url"), _branch(root))
+
+
+def _branch(root: Path) -> str:
+    upstream = _ask(root, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+    current = _ask(root, "symbolic-ref", "--short", "HEAD")
+    if upstream:
+        return upstream.removeprefix("origin/")
+    return "master" if current == "master" else "main"
+
+
+def install_driver(root: Path) -> str:
+    """Tell git how to merge lockfiles in this clone; return the command, if it was not told yet."""
+    if _ask(root, "config", "--get", _KEY):
+        return ""
+    _ask(root, "config", _KEY, DRIVER)
+    return f'git config {_KEY} "{DRIVER}"' if _ask(root, "config", "--get", _KEY) else ""
+
+
+def _ask(directory: Path, *arguments: str) -> str:
+    """Return what git says; nothing where it says nothing, or is not there."""
+    try:
+        done = subprocess.run(  # noqa: S603 - words of this module, and no shell
+            ["git", "-C", str(directory), *arguments],  # noqa: S607 - whichever git people use
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, ValueError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
