@@ -11,12 +11,12 @@ import click
 
 from reconciler.cli import streams
 from reconciler.core.errors import (
-    BlockedError,
     ExitCode,
     InvalidLockfileError,
     InvalidManifestsError,
     LockHeldError,
     ReconcilerError,
+    StalePlanError,
 )
 from reconciler.render.style import counted, safe
 
@@ -105,7 +105,7 @@ def _internal(error: BaseException) -> ExitCode:
 
 #: Where more is said about an error than what it says itself.
 PAGES = (
-    (BlockedError, "docs/behaviour.md#saved-and-offline-plans"),
+    (StalePlanError, "docs/behaviour.md#saved-and-offline-plans"),
     (InvalidLockfileError, "docs/behaviour.md#the-lockfile"),
     (LockHeldError, "docs/behaviour.md#the-lockfile"),
 )

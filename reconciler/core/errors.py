@@ -60,6 +60,10 @@ class BlockedError(ReconcilerError):
     exit_code = ExitCode.BLOCKED
 
 
+class StalePlanError(BlockedError):
+    """A saved plan is not what would be done now."""
+
+
 class LockHeldError(ReconcilerError):
     """Another run holds the run lock."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import schema_files
 from reconciler.core import shard
-from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
+from reconciler.core.errors import ExitCode, ReconcilerError, StalePlanError
 from reconciler.core.limits import MAX_DELETIONS
 from reconciler.core.schema import Checker
 from reconciler.core.scope import EVERYTHING, Scope
@@ -106,7 +106,7 @@ def read(path: Path) -> Saved:
 
 
 def require_same(saved: Saved, fresh: Plan) -> None:
-    """Raise BlockedError, saying what changed, unless a fresh plan would do what was saved."""
+    """Raise StalePlanError, saying what changed, unless a fresh plan would do what was saved."""
     now = as_json.plan(fresh)
     if now["digest"] == saved.content["digest"]:
         _require_unedited(saved.content, now)
@@ -114,11 +114,11 @@ def require_same(saved: Saved, fresh: Plan) -> None:
     if now["api_url"] != saved.content["api_url"]:
         planned_for = saved.content["api_url"]
         text = f"the saved plan is for {planned_for}, but this run speaks to {now['api_url']}"
-        raise BlockedError(text, hint=_AGAIN)
+        raise StalePlanError(text, hint=_AGAIN)
     changed = _changes(_by_line(saved.content), _by_line(now))
     more = len(changed) - _MOST_NAMED
     told = changed[:_MOST_NAMED] + ([f"and {more} more"] if more > 0 else [])
-    raise BlockedError(
+    raise StalePlanError(
         "the saved plan is out of date: " + ("; ".join(told) or "the manifests have changed"),
         hint=_AGAIN,
     )
@@ -128,11 +128,11 @@ _AGAIN = "Make a new one with `reconciler plan --out FILE`, and have it reviewed
 
 
 def _require_unedited(content: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise BlockedError unless a plan of the same digest tells its reader the same."""
+    """Raise StalePlanError unless a plan of the same digest tells its reader the same."""
     told, true = _told(content), _told(now)
     differing = sorted(key for key in told.keys() | true.keys() if told.get(key) != true.get(key))
     if differing:
-        raise BlockedError(
+        raise StalePlanError(
             "the saved plan does not tell what would be done (see its "
             f"{', '.join(differing)}): it was edited, or the lockfile has changed",
             hint=_AGAIN,

@@ -221,7 +221,7 @@ def apply(
     """Close the gap, wait, write the lockfile; return how that ended.
 
     ``confirm`` is shown the plan before anything happens, and may decline. With a ``saved`` plan,
-    raises BlockedError unless exactly that would be done. An interrupt leaves everything known in
+    raises StalePlanError unless exactly that would be done. An interrupt leaves everything known in
     the lockfile.
     """
     from reconciler.core.model.events import RunResult

@@ -89,6 +89,7 @@ def test_no_file_is_written_over(live: Project, tmp_path: Path) -> None:
     done = at(live, tmp_path / "copy").run("import", "--repo", "coding")
     assert (done.code, done.out) == (ExitCode.BLOCKED, "")
     assert f"not written over: {there}" in done.err
+    assert "saved-and-offline-plans" not in done.err, "that page says nothing of it"
     assert [path for path in tmp_path.joinpath("copy").rglob("*") if path.is_file()] == [there]
     assert there.read_bytes() == before
 
