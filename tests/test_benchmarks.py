@@ -1,14 +1,19 @@
-"""Every benchmark runs, at a tiny scale, and its figures have a place in docs/performance.md."""
+"""Every benchmark runs, at a tiny scale, and its figures have a place in docs/performance.md.
+
+Benchmarks measure the checkout, also where the tests are of the installed wheel.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import SAME_CODE
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = sorted(
@@ -30,7 +35,8 @@ print(filled(PAGE.read_text(), texts))
 def python(script: str, *arguments: str) -> str:
     """Return what a script prints that sees the checkout, as `python -m benchmarks` does."""
     command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = {key: value for key, value in os.environ.items() if key not in SAME_CODE}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

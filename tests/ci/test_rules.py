@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,9 +85,10 @@ def test_of_runs_that_apply_one_goes_on_at_a_time_and_none_is_broken_off() -> No
     "command", [["zizmor", "--offline", "--persona=pedantic"], ["actionlint"]], ids=lambda c: c[0]
 )
 def test_linters_find_nothing(command: list[str]) -> None:
-    if not shutil.which(command[0]):
+    program = shutil.which(command[0], path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if not program:
         pytest.skip(f"{command[0]} is not installed: the recipes were not checked with it")
     done = subprocess.run(
-        [*command, *FILES], capture_output=True, text=True, timeout=120, check=False
+        [program, *command[1:], *FILES], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,7 @@ from reconciler.cli import options, output
 )
 @click.argument("name", default="manifest")
 def command(name: str) -> int:
-    """Print a JSON Schema: manifest (the default), lockfile, plan, event, api or rehearsal.
+    """Print a JSON Schema: manifest (the default), lockfile, plan, event, round, api or rehearsal.
 
     A name may carry its version: manifest.v1.
     """
