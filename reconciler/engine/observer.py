@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.collector import at_rest
 from reconciler.core.errors import ApiError, AuthenticationError, PaymentRequiredError
 from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.desired import Stage
@@ -55,7 +56,8 @@ async def observe(
         *(partial(observer.look_at_prompt, prompt) for prompt in prompts),
         *(partial(observer.look_at_target, target) for target in targets),
     ]
-    await for_each(looks, lambda look: look(), limit=parallelism)
+    with at_rest():
+        await for_each(looks, lambda look: look(), limit=parallelism)
     return observer.seen
 
 

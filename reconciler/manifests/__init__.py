@@ -6,11 +6,10 @@ only show when all documents are seen together come from ``reconciler.core.decla
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.collector import at_rest
 from reconciler.core.declare import build
 from reconciler.core.declare.sets import told
 from reconciler.core.errors import InvalidManifestsError
@@ -18,7 +17,6 @@ from reconciler.manifests.discovery import discover
 from reconciler.manifests.loading import Loading, has_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from reconciler.core.model.desired import Desired
@@ -42,7 +40,7 @@ def load(path: Path) -> Manifests:
     Raises InvalidManifestsError with all diagnostics, warnings among them, sorted by file, line and
     column.
     """
-    with _uncollected():
+    with at_rest():
         found = discover(path)
         loading = Loading(found)
         desired, problems = build(loading.documents, also_declared=frozenset(loading.also_declared))
@@ -50,15 +48,3 @@ def load(path: Path) -> Manifests:
     if has_errors(diagnostics):
         raise InvalidManifestsError(diagnostics)
     return Manifests(desired, diagnostics, found.root)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Spare the garbage collector a growing heap: trees are read, and most of them stay."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -72,10 +72,10 @@ def _mapping(start: Event, next_event: NextEvent, room: int) -> dict[str, Any]:
     _check_collection(start, room)
     mapping: dict[str, Any] = {}
     while (event := next_event()).__class__ is ScalarEvent:
-        key = _plain_key(event.value) if event.implicit[0] else _quoted(event)
+        key = _plain_key(event.value) if event.implicit[0] else intern(_quoted(event))
         if key is None or key in mapping:
             raise _UnusualError
-        mapping[intern(key)] = _value(next_event(), next_event, room - 1)
+        mapping[key] = _value(next_event(), next_event, room - 1)
     if event.__class__ is not MappingEndEvent:
         raise _UnusualError
     return mapping
