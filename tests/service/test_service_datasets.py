@@ -214,7 +214,7 @@ class TestParquet:
     def test_without_its_reader(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         parquet(tmp_path, ["question"], [["a"]])
         monkeypatch.setitem(sys.modules, "arro3.io", None)
-        assert "pip install 'reconciler[parquet]'" in error(tmp_path, "some")
+        assert "pip install arro3-io" in error(tmp_path, "some")
 
 
 class TestFinding:

@@ -124,4 +124,4 @@ def test_without_the_extra_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "arro3.io", None)
     with pytest.raises(ReconcilerError) as caught:
         parquet.require()
-    assert caught.value.hint == "pip install 'reconciler[parquet]'"
+    assert caught.value.hint == "pip install arro3-io"

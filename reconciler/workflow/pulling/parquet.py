@@ -39,7 +39,7 @@ def require() -> None:
     except ImportError:
         raise ReconcilerError(
             "Parquet files take an extra that is not installed",
-            hint="pip install 'reconciler[parquet]'",
+            hint="pip install arro3-io",
         ) from None
 
 

@@ -39,7 +39,7 @@ def _opened(path: Path, label: str) -> RecordBatchReader:
     try:
         from arro3.io import read_parquet
     except ImportError:
-        message = f"{label} is a Parquet file: to read it, pip install 'reconciler[parquet]'"
+        message = f"{label} is a Parquet file: to read it, pip install arro3-io"
         raise SourceError(message) from None
     if not _is_parquet(path):
         raise SourceError(f"{label} is not a Parquet file, or only a part of one")
