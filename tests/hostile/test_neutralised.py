@@ -205,9 +205,12 @@ def test_words_of_manifests_have_no_power(word: str, key: str) -> None:
             assert_calm(command("validate", "--format", "json", folder))
 
 
-@settings(max_examples=MANY)
-@given(EVIL.map(lambda word: word.replace("/", "").replace("\ud800", "") or "x"))
-def test_words_of_the_lockfile_have_no_power(word: str) -> None:
+#: Words that a lockfile can hold as names.
+NAMES = EVIL.map(lambda word: word.replace("/", "").replace("\ud800", "") or "x")
+
+
+def lockfile_of(word: str) -> str:
+    """Return a lockfile that says this word wherever it may say one."""
     stage = {"status": word, "lines": 1, "error": word, "attempts": 5}
     entry = {"digest": DIGEST, "live_name": word, "stim": stage}
     lock = {
@@ -217,9 +220,15 @@ def test_words_of_the_lockfile_have_no_power(word: str) -> None:
         "prompts": {f"coding/{word}": {"digest": DIGEST, "live_name": word}},
         "targets": {f"{word}/{word}": entry, "coding/one": entry},
     }
+    return json.dumps(lock)
+
+
+@settings(max_examples=MANY)
+@given(NAMES)
+def test_words_of_the_lockfile_have_no_power(word: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.yaml").write_text(MANIFESTS)
-        Path(folder, "reconciler.lock").write_text(json.dumps(lock))
+        Path(folder, "reconciler.lock").write_text(lockfile_of(word))
         for form in ("text", "json", "markdown"):
             ended = command("plan", "--offline", "--prune", "-v", "--format", form, folder)
             assert_calm(ended)

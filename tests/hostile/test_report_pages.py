@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from pathlib import Path
@@ -15,8 +14,7 @@ from report.test_page import Page
 from reconciler.core.errors import ExitCode
 
 from .support import assert_calm, command
-from .test_fuzz_lockfile import DIGEST
-from .test_neutralised import CHANNELS, EVIL, MANIFESTS, MANY, Evil
+from .test_neutralised import CHANNELS, EVIL, MANIFESTS, MANY, NAMES, Evil, lockfile_of
 
 if TYPE_CHECKING:
     from cli.project import Ended
@@ -56,20 +54,11 @@ def test_words_of_the_api_are_text(surroundings: pytest.MonkeyPatch, where: str,
 
 
 @settings(max_examples=MANY)
-@given(EVIL.map(lambda word: word.replace("/", "").replace("\ud800", "") or "x"))
+@given(NAMES)
 def test_words_of_the_lockfile_are_text(word: str) -> None:
-    stage = {"status": word, "lines": 1, "error": word, "attempts": 5}
-    entry = {"digest": DIGEST, "live_name": word, "stim": stage}
-    lock = {
-        "version": 1,
-        "api_url": word,
-        "repos": {word: {"base_model": word}, "coding": {"base_model": word}},
-        "prompts": {f"coding/{word}": {"digest": DIGEST, "live_name": word}},
-        "targets": {f"{word}/{word}": entry, "coding/one": entry},
-    }
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.yaml").write_text(MANIFESTS)
-        Path(folder, "reconciler.lock").write_text(json.dumps(lock))
+        Path(folder, "reconciler.lock").write_text(lockfile_of(word))
         ended = command("report", "--offline", folder)
         assert ended.code == ExitCode.OK
         assert_powerless(ended)

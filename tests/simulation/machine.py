@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from virtual_time import VirtualClock, VirtualLoop
 
-from reconciler import lockfile, schema_files
+from reconciler import lockfile
 from reconciler.client import HttpSettings
 from reconciler.core import diff
 from reconciler.core.errors import InvalidLockfileError, ReconcilerError
 from reconciler.core.model.lock import Lock, LockedTarget
-from reconciler.core.schema import Checker
 from reconciler.engine.pacing import HOSTED
 from reconciler.lockfile import text
 from reconciler.workflow import verbs
@@ -51,7 +50,6 @@ API_URL = "http://localhost:9"
 ACCESS = Access(api_url=API_URL)
 #: What is pure is worked out once, for speed.
 _PARSED = lru_cache(maxsize=1000)(text.parse)
-_CHECKER = Checker(schema_files.load("lockfile"))
 _EXPLAIN = diff._explain
 _RUN: ContextVar[Run] = ContextVar("run")
 _WORKER: ContextVar[_Worker | None] = ContextVar("worker", default=None)
@@ -184,7 +182,6 @@ class Site:
         patch.setattr(verbs, "Store", _Store)
         patch.setattr(verbs, "_run", self._drive)
         patch.setattr(text, "parse", _PARSED)
-        patch.setattr(text, "Checker", lambda _: _CHECKER)
         patch.setattr(diff, "_explain", lambda *both: list(_explained(json.dumps(both))))
         disks.intercept(patch)
 
