@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core.canonical import revision_name
 from reconciler.core.declare import build
+from reconciler.core.equality.canonical import revision_name
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.manifest import Document, Kind, ResourceId
 from reconciler.core.model.observed import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.errors import ApiError, ConflictError, NotFoundError
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo, LiveStage, LiveTarget

@@ -16,7 +16,7 @@ from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.core.shard import Shard
+    from reconciler.core.selection.shard import Shard
     from reconciler.workflow.place import Place
 
 
@@ -128,7 +128,7 @@ def scope(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_scope(*args: Any, **options: Any) -> Any:
-        from reconciler.core.scope import Scope
+        from reconciler.core.selection.scope import Scope
 
         names = ("labels", "target", "exclude", "shard")
         return command(*args, scope=Scope(*(options.pop(name) for name in names)), **options)
@@ -149,7 +149,7 @@ def _labels(
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
-    from reconciler.core import shard
+    from reconciler.core.selection import shard
 
     try:
         return None if value is None else shard.parse(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.normalize import TARGET_DEFAULTS
+from reconciler.core.equality.normalize import TARGET_DEFAULTS
 
 if TYPE_CHECKING:
     from reconciler.core.model.manifest import JsonObject

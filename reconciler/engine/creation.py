@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.errors import (
     ApiError,
     AuthenticationError,

@@ -20,7 +20,7 @@ from reconciler.core.errors import InvalidLockfileError
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedStage, LockedTarget
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.schema import Checker
+from reconciler.core.schema.checking import Checker
 from reconciler.lockfile.scalars import LOADER, written
 
 if TYPE_CHECKING:

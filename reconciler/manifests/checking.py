@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from reconciler import schema_files
 from reconciler.core.model.manifest import Kind
 from reconciler.core.names import nearest
-from reconciler.core.schema import Checker, SchemaProblem, quoted, show_instead
+from reconciler.core.schema.checking import Checker, SchemaProblem, quoted, show_instead
 from reconciler.manifests.discovery import IGNORE_FILE
 from reconciler.manifests.scalars import plain, reading
 
 if TYPE_CHECKING:
     from reconciler.core.model.manifest import DocumentPath, JsonObject, JsonValue
-    from reconciler.core.schema import Contrast
+    from reconciler.core.schema.checking import Contrast
     from reconciler.manifests.reader import YamlDocument
 
 _KINDS = {kind.value: kind for kind in Kind}

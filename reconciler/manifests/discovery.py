@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.manifest import Diagnostic, Severity
-from reconciler.core.schema import quoted
+from reconciler.core.schema.checking import quoted
 from reconciler.manifests import files
 from reconciler.manifests.syntax import Fault
 

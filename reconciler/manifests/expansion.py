@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.declare import sets
 from reconciler.core.model.manifest import Document, Kind
-from reconciler.core.schema import quoted, show_instead
+from reconciler.core.schema.checking import quoted, show_instead
 from reconciler.manifests import checking, files, patterns
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         JsonValue,
         Problem,
     )
-    from reconciler.core.schema import Contrast, SchemaProblem
+    from reconciler.core.schema.checking import Contrast, SchemaProblem
     from reconciler.manifests.discovery import Source
     from reconciler.manifests.inclusion import FileStore
     from reconciler.manifests.reader import YamlDocument

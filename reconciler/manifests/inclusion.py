@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler.core.model.manifest import Kind
-from reconciler.core.schema import SchemaProblem, quoted
+from reconciler.core.schema.checking import SchemaProblem, quoted
 from reconciler.manifests import files, json_text, reader
 from reconciler.manifests.checking import checker, contrast
 from reconciler.manifests.syntax import Fault

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.core.model.manifest import DocumentPath, JsonObject, JsonValue
-    from reconciler.core.schema import SchemaProblem
+    from reconciler.core.schema.checking import SchemaProblem
     from reconciler.manifests.discovery import Found, Source
     from reconciler.manifests.reader import YamlDocument
 

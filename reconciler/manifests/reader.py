@@ -14,7 +14,7 @@ import yaml
 from yaml import events
 
 from reconciler.core.names import suggest
-from reconciler.core.schema import quoted
+from reconciler.core.schema.checking import quoted
 from reconciler.manifests.scalars import Refused, escaped, plain, reading, refused_tag, tagged
 from reconciler.manifests.syntax import Fault, explain
 

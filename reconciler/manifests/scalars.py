@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from reconciler.core.schema import quoted
+from reconciler.core.schema.checking import quoted
 
 if TYPE_CHECKING:
     from reconciler.core.model.manifest import JsonValue

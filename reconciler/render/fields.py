@@ -11,7 +11,7 @@ from reconciler.render.style import shorten
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reconciler.core.fields import Field
+    from reconciler.core.schema.fields import Field
 
 _INDENT = "  "
 _LABEL_WIDTH = len("DEPRECATED:") + 1

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core.standing import WHOLE_RUN, Change
+from reconciler.core.watching.standing import WHOLE_RUN, Change
 from reconciler.render.style import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.core.standing import Transition
+    from reconciler.core.watching.standing import Transition
 
 FORMAT = "reconciler/notification/v1"
 #: How many resources one message names; of the rest it tells the number.

@@ -10,13 +10,13 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.desired import Stage
-from reconciler.core.rounds import BOUNDS, Ending
-from reconciler.core.standing import State
+from reconciler.core.watching.rounds import BOUNDS, Ending
+from reconciler.core.watching.standing import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.core.rounds import Levels, Totals
+    from reconciler.core.watching.rounds import Levels, Totals
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 #: What can come of a request to the API.

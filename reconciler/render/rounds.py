@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core import durations
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
-from reconciler.core.rounds import Ending
+from reconciler.core.watching.rounds import Ending
 from reconciler.render import notification
 from reconciler.render.style import Style, shorten
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.core.model.events import Outcome, RunResult
-    from reconciler.core.rounds import Round
+    from reconciler.core.watching.rounds import Round
 
 _LONGEST = 300
 _MOST = 3

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
-from reconciler.core.scope import EVERYTHING, Scope, narrow
+from reconciler.core.selection.scope import EVERYTHING, Scope, narrow
 
 if TYPE_CHECKING:
     from reconciler.manifests import Manifests

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler import schema_files
-from reconciler.core import shard
 from reconciler.core.errors import ExitCode, ReconcilerError, StalePlanError
 from reconciler.core.limits import MAX_DELETIONS
-from reconciler.core.schema import Checker
-from reconciler.core.scope import EVERYTHING, Scope
+from reconciler.core.schema.checking import Checker
+from reconciler.core.selection import shard
+from reconciler.core.selection.scope import EVERYTHING, Scope
 from reconciler.lockfile import UnfitFileError, read_file, replace_file
 from reconciler.render import json as as_json
 

@@ -11,7 +11,7 @@ import yaml
 
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.shard import Shard
+from reconciler.core.selection.shard import Shard
 
 from .project import Project, ended, outcome, target
 

@@ -14,7 +14,7 @@ from strategies import Situation, opened, situations
 
 from reconciler import manifests
 from reconciler.client import parse
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo, LiveStage, LiveTarget
 from reconciler.workflow.importing.live import drafts, observe_repos

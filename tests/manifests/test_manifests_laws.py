@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler import schema_files
 from reconciler.core.errors import InvalidManifestsError
-from reconciler.core.schema import Checker
+from reconciler.core.schema.checking import Checker
 from reconciler.manifests import json_text, load, reader
 from reconciler.manifests.discovery import discover
 from reconciler.manifests.loading import Loading

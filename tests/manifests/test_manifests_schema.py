@@ -13,7 +13,7 @@ from reconciler.core import durations
 from reconciler.core.model.desired import OnChange, OnShortfall
 from reconciler.core.model.manifest import Kind
 from reconciler.core.names import NAME, RESERVED, is_name, nearest, suggest
-from reconciler.core.schema import Checker, SchemaProblem, quoted, spelled
+from reconciler.core.schema.checking import Checker, SchemaProblem, quoted, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,8 +23,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from reconciler.cli.root import cli
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.desired import Stage
-from reconciler.core.rounds import Ending, Levels, Totals
-from reconciler.core.standing import State
+from reconciler.core.watching.rounds import Ending, Levels, Totals
+from reconciler.core.watching.standing import State
 from reconciler.render.openmetrics import text
 from reconciler.service import Settings, embedded
 

@@ -14,7 +14,7 @@ from builders import API_URL, Manifest, declare, digests, look
 from reconciler import schema_files
 from reconciler.core.planning import compute_plan
 from reconciler.core.planning.gates import refuse_destruction
-from reconciler.core.schema import Checker
+from reconciler.core.schema.checking import Checker
 from reconciler.lockfile import text as lockfile_text
 from reconciler.render import json as render_json
 

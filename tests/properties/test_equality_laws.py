@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import manifests
 
-from reconciler.core import canonical, diff
+from reconciler.core.equality import canonical, diff
 
 if TYPE_CHECKING:
     from random import Random

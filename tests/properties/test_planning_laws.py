@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from strategies import manifests, opened, situations, with_gaps
 
 from reconciler import schema_files
-from reconciler.core.canonical import revision_name
+from reconciler.core.equality.canonical import revision_name
 from reconciler.core.model.manifest import Kind
 from reconciler.core.model.observed import Unreadable
 from reconciler.core.model.plan import CREATES, Verb
 from reconciler.core.planning.gates import refuse_destruction
-from reconciler.core.schema import Checker
+from reconciler.core.schema.checking import Checker
 from reconciler.render import json as render_json
 
 if TYPE_CHECKING:

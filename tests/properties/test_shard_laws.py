@@ -14,8 +14,8 @@ from strategies import manifests, opened, situations
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.plan import Verb
 from reconciler.core.planning.orphans import find_orphans
-from reconciler.core.scope import Scope, narrow
-from reconciler.core.shard import Shard, parse
+from reconciler.core.selection.scope import Scope, narrow
+from reconciler.core.selection.shard import Shard, parse
 
 if TYPE_CHECKING:
     from builders import Manifest

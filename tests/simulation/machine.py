@@ -21,7 +21,7 @@ from virtual_time import VirtualClock, VirtualLoop
 
 from reconciler import lockfile
 from reconciler.client import HttpSettings
-from reconciler.core import diff
+from reconciler.core.equality import diff
 from reconciler.core.errors import InvalidLockfileError, ReconcilerError
 from reconciler.core.model.lock import Lock, LockedTarget
 from reconciler.engine.pacing import HOSTED

@@ -19,7 +19,7 @@ from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import Outcome, RunResult
 from reconciler.core.model.manifest import Kind
 from reconciler.core.planning.orphans import find_orphans
-from reconciler.core.scope import Scope, narrow
+from reconciler.core.selection.scope import Scope, narrow
 from reconciler.engine import creation
 
 from .client import Errand

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import planned
 
-from reconciler.core.scope import EVERYTHING
+from reconciler.core.selection.scope import EVERYTHING
 from reconciler.workflow import saved
 
 from .crash_points import ERRANDS, EXPECTED, STEPS, Play, crashed, deaths, reference

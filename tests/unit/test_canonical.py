@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core import canonical
+from reconciler.core.equality import canonical
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core import diff
+from reconciler.core.equality import diff
 
 Difference = tuple[str, Any, Any]
 

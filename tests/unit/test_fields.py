@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler import schema_files
-from reconciler.core.fields import Field, UnknownFieldError, find, kinds
+from reconciler.core.schema.fields import Field, UnknownFieldError, find, kinds
 from reconciler.render import fields as rendered
 
 MANIFEST = schema_files.load("manifest")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from strategies import generators, settings_of_a_target
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 
 
 @pytest.mark.parametrize(

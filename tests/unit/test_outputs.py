@@ -13,7 +13,7 @@ from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock
 from reconciler.core.model.outputs import Output, Pulled, PullResult, Verdict
 from reconciler.core.planning.outputs import choose, outdated
-from reconciler.core.scope import Scope, narrow
+from reconciler.core.selection.scope import Scope, narrow
 
 DIGEST = "sha256:" + 64 * "a"
 BOTH = tuple(Stage)

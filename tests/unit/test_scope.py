@@ -19,7 +19,7 @@ from builders import (
 
 from reconciler.core.errors import ExitCode, UsageError
 from reconciler.core.model.plan import Verb
-from reconciler.core.scope import Scope, narrow
+from reconciler.core.selection.scope import Scope, narrow
 
 
 def labelled(manifest: Any, **labels: str) -> Any:

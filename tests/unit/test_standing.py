@@ -26,8 +26,8 @@ from reconciler.core.errors import ExitCode
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.events import Outcome, RunResult
 from reconciler.core.model.lock import Lock
-from reconciler.core.scope import Scope, narrow
-from reconciler.core.standing import (
+from reconciler.core.selection.scope import Scope, narrow
+from reconciler.core.watching.standing import (
     WHOLE_RUN,
     Change,
     Standing,

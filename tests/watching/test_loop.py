@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
-from reconciler.core.rounds import Ending, Round
+from reconciler.core.watching.rounds import Ending, Round
 from reconciler.workflow import verbs
 from reconciler.workflow.watching.interrupts import Interrupts
 from reconciler.workflow.watching.loop import LONGEST_PAUSE, Watch, exit_code, pause

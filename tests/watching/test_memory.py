@@ -10,8 +10,8 @@ from builders import prompt_id, repo_id, target_id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.rounds import Ending, Totals
-from reconciler.core.standing import WHOLE_RUN, State, Told
+from reconciler.core.watching.rounds import Ending, Totals
+from reconciler.core.watching.standing import WHOLE_RUN, State, Told
 from reconciler.workflow.watching.memory import Memory, read, write
 
 if TYPE_CHECKING:

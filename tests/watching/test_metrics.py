@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as older
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.model.desired import Stage
-from reconciler.core.rounds import BOUNDS, Ending, Levels, Totals, levels
-from reconciler.core.scope import Scope, narrow
-from reconciler.core.standing import Standing, State
+from reconciler.core.selection.scope import Scope, narrow
+from reconciler.core.watching.rounds import BOUNDS, Ending, Levels, Totals, levels
+from reconciler.core.watching.standing import Standing, State
 from reconciler.render.openmetrics import CONTENT_TYPE, text
 from reconciler.workflow.watching.health import Health
 from reconciler.workflow.watching.listener import Address, listening, parse

@@ -11,7 +11,7 @@ from builders import target_id
 
 from reconciler.core.errors import UsageError
 from reconciler.core.model.desired import Stage
-from reconciler.core.standing import WHOLE_RUN, Change, Standing, State, Transition
+from reconciler.core.watching.standing import WHOLE_RUN, Change, Standing, State, Transition
 from reconciler.render import notification
 from reconciler.workflow.watching.notifying import checked, deliver
 

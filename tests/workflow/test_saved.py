@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler import schema_files
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
-from reconciler.core.scope import Scope
+from reconciler.core.selection.scope import Scope
 from reconciler.workflow.saved import InvalidSavedPlanError, read, require_same, save
 
 if TYPE_CHECKING:

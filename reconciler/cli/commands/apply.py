@@ -14,7 +14,7 @@ from reconciler.cli.telling import witness
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
     from reconciler.workflow.saved import Saved
@@ -65,7 +65,7 @@ def command(
     telling: Telling | None,
 ) -> int:
     """Close the gap between manifests and live state, wait, and write the lockfile."""
-    from reconciler.cli.progress import asking, reporter
+    from reconciler.cli.display.progress import asking, reporter
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 

@@ -10,7 +10,7 @@ from reconciler.cli import options, output
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
 
@@ -40,7 +40,7 @@ def command(
     Only with --allow-destroy, and never what policy.prevent_destroy protects. Repos and prompts
     stay: the API cannot delete them.
     """
-    from reconciler.cli.progress import asking, reporter
+    from reconciler.cli.display.progress import asking, reporter
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 

@@ -13,7 +13,7 @@ def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     """Return what a shell may offer: kinds, or the fields of what is written already."""
     del ctx, param
     from reconciler import schema_files
-    from reconciler.core import fields
+    from reconciler.core.schema import fields
 
     above, dot, _ = incomplete.rpartition(".")
     schema = schema_files.load("manifest")
@@ -59,7 +59,7 @@ def command(field: str, recursive: bool, form: str) -> int:
 
 def _field(path: str, recursive: bool, form: str) -> str:
     from reconciler import schema_files
-    from reconciler.core import fields
+    from reconciler.core.schema import fields
     from reconciler.render import fields as rendered
 
     try:
@@ -73,7 +73,7 @@ def _field(path: str, recursive: bool, form: str) -> str:
 
 def _kinds(form: str) -> str:
     from reconciler import schema_files
-    from reconciler.core import fields
+    from reconciler.core.schema import fields
     from reconciler.render import fields as rendered
 
     found = fields.kinds(schema_files.load("manifest"))

@@ -14,7 +14,7 @@ from reconciler.cli import options, output
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.plan import Plan
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
 

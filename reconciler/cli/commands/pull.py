@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import details, options, output
+from reconciler.cli import options, output
+from reconciler.cli.display import details
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Stage
     from reconciler.core.model.outputs import PullResult
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
 
@@ -75,7 +76,7 @@ def command(
     Files lie at REPO/TARGET/STAGE.jsonl. What was cut off goes on where it was. Exits 2 while a
     wanted stage is not complete, 3 where a file holds something else than what was pulled.
     """
-    from reconciler.cli.downloads import watcher
+    from reconciler.cli.display.downloads import watcher
     from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
     from reconciler.workflow.pulling.downloads import PullOptions

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import details, options, output
+from reconciler.cli import options, output
+from reconciler.cli.display import details
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import details, options, output
+from reconciler.cli import options, output
+from reconciler.cli.display import details
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import Status
 
@@ -59,7 +60,7 @@ def command(
     output.warnings(common, loaded.warnings)
     details.manifests(common, loaded.desired, time.monotonic() - began)
     if watch:
-        from reconciler.cli.following import follow, pause
+        from reconciler.cli.display.following import follow, pause
 
         with closing(verbs.statuses(common.place, loaded.desired, access)) as looks:
             follow(common, looks, partial(pause, interval or _INTERVAL))

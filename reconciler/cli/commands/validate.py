@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import details, options, output
+from reconciler.cli import options, output
+from reconciler.cli.display import details
 from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Desired, DesiredTarget
     from reconciler.core.model.manifest import Cell, Diagnostic
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
     from reconciler.manifests import Manifests
     from reconciler.workflow.access import Access
 

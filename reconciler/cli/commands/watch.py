@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from reconciler.cli.options import Common
     from reconciler.core.model.events import Event
-    from reconciler.core.rounds import Round
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
+    from reconciler.core.watching.rounds import Round
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import PlanOptions
     from reconciler.workflow.watching.health import Health

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import canonical, normalize
 from reconciler.core.declare import references, targets
+from reconciler.core.equality import canonical, normalize
 from reconciler.core.model.desired import Desired, DesiredPrompt, DesiredRepo, OnChange
 from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core import graph, normalize
+from reconciler.core import graph
+from reconciler.core.equality import normalize
 from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId
 from reconciler.core.names import suggest
 

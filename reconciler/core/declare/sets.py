@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from reconciler.core.declare.cells import cells
 from reconciler.core.model.manifest import Cell, Document, Kind
 from reconciler.core.names import suggest
-from reconciler.core.schema import quoted
+from reconciler.core.schema.checking import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import canonical, durations, normalize
+from reconciler.core import durations
+from reconciler.core.equality import canonical, normalize
 from reconciler.core.model.desired import (
     DesiredPrompt,
     DesiredStage,

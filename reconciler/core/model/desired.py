@@ -11,9 +11,9 @@ from reconciler.core.model.manifest import Kind, Origin, ResourceId
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.core.canonical import Digest
+    from reconciler.core.equality.canonical import Digest
     from reconciler.core.model.manifest import JsonObject
-    from reconciler.core.shard import Shard
+    from reconciler.core.selection.shard import Shard
 
 
 class Stage(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.canonical import revision_name
+from reconciler.core.equality.canonical import revision_name
 
 if TYPE_CHECKING:
     from reconciler.core.model.desired import DesiredPrompt, DesiredTarget

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import canonical
+from reconciler.core.equality import canonical
 
 if TYPE_CHECKING:
     from reconciler.core.model.desired import Desired, DesiredStage, DesiredTarget

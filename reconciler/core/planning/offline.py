@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.core.equality.normalize import PROMPT_FIELDS
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock
 from reconciler.core.model.observed import (
@@ -21,7 +22,6 @@ from reconciler.core.model.observed import (
     Unreadable,
 )
 from reconciler.core.model.plan import Reason
-from reconciler.core.normalize import PROMPT_FIELDS
 from reconciler.core.planning.candidates import candidates
 from reconciler.core.planning.compute import compute_plan
 from reconciler.core.planning.orphans import find_orphans

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.canonical import revision_name
+from reconciler.core.equality.canonical import revision_name
 from reconciler.core.model.observed import Absent, Unreadable
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.core import diff, normalize
-from reconciler.core.canonical import revision_name
+from reconciler.core.equality import diff, normalize
+from reconciler.core.equality.canonical import revision_name
 from reconciler.core.model.desired import OnChange, Stage
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import NOT_ASKED, Absent, LiveStage, LiveTarget, Unreadable

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.manifests import files, reader

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.desired import Stage

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ExitCode
-from reconciler.core.rounds import Ending
+from reconciler.core.watching.rounds import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.core.rounds import Round
+    from reconciler.core.watching.rounds import Round
     from reconciler.workflow.watching.interrupts import Interrupts
 
 #: No pause is longer because of failures, in seconds, unless the interval itself is.

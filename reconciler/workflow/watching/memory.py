@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.rounds import Totals
-from reconciler.core.standing import State, Told
+from reconciler.core.watching.rounds import Totals
+from reconciler.core.watching.standing import State, Told
 from reconciler.lockfile import UnfitFileError, read_file, replace_file, state_directory
 
 if TYPE_CHECKING:

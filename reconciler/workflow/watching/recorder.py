@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from reconciler import __version__
 from reconciler.core.errors import ExitCode, ReconcilerError
 from reconciler.core.model.events import EventKind
-from reconciler.core.rounds import Levels, Round, Totals, ending_of, levels
-from reconciler.core.standing import (
+from reconciler.core.watching.rounds import Levels, Round, Totals, ending_of, levels
+from reconciler.core.watching.standing import (
     WHOLE_RUN,
     Standing,
     State,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.plan import Plan
-    from reconciler.core.standing import Transition
+    from reconciler.core.watching.standing import Transition
     from reconciler.workflow.place import Place
     from reconciler.workflow.watching.notifying import Webhook
 

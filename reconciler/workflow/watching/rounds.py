@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.events import Event, RunResult
     from reconciler.core.model.manifest import Diagnostic
     from reconciler.core.model.plan import Plan
-    from reconciler.core.rounds import Round
-    from reconciler.core.scope import Scope
+    from reconciler.core.selection.scope import Scope
+    from reconciler.core.watching.rounds import Round
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
     from reconciler.workflow.verbs import ApplyOptions

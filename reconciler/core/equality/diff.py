@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.model.plan import FieldDiff
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.events import EventKind, RunResult
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.manifest import ResourceId
-    from reconciler.core.standing import Standing, State, Transition
+    from reconciler.core.watching.standing import Standing, State, Transition
 
 _Key = TypeVar("_Key")
 #: Upper bounds of the classes of durations, in seconds; what took longer is in none.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconciler.core import normalize
+from reconciler.core.equality import normalize
 from reconciler.core.errors import UsageError
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.names import suggest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.core.model.desired import Desired, DesiredTarget
-    from reconciler.core.shard import Shard
+    from reconciler.core.selection.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Bars(Lines):
     """Lines, below them a live bar for each download under way."""
 
     def __init__(self, common: Common) -> None:
-        from reconciler.cli.progress import live_bars
+        from reconciler.cli.display.progress import live_bars
 
         super().__init__(common)
         self._progress: Progress = live_bars(self._style)

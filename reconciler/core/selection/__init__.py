@@ -1,0 +1,1 @@
+"""Which part of a project a run is about."""
