@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.events import Event, Outcome, RunResult
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
-    from reconciler.core.model.outputs import PullResult
+    from reconciler.core.model.outputs import Output, PullResult
     from reconciler.core.model.plan import Plan
     from reconciler.core.planning.report import StatusRow
     from reconciler.engine.run import RunOptions
@@ -93,17 +93,17 @@ def plan(
     access: Access,
     options: PlanOptions,
     *,
-    warn: Callable[[str], object] = lambda _: None,
+    warn: Callable[[str], object] | None = None,
 ) -> Plan:
     """Return what would have to happen; changes nothing. Tells ``warn`` which outputs are old."""
-    from reconciler.core.planning.outputs import outdated
-
     lock = _read_lock(Store(place.lockfile), api_name(access, desired))
     with connect(place, access, desired) as connection:
         observed, _ = _run(_observe(connection, desired, lock, options.parallelism))
-        for text in outdated(desired, observed, lock):
-            warn(text)
-        return _planned(desired, observed, lock, connection.name, options)
+        planned = _planned(desired, observed, lock, connection.name, options)
+        if warn:
+            outputs = _Outputs(connection, place, options.parallelism, warn)
+            outputs.tell(desired, observed, lock, planned)
+        return planned
 
 
 def offline_plan(place: Place, desired: Desired, options: PlanOptions) -> Plan:
@@ -217,12 +217,13 @@ def apply(
     emit: Callable[[Event], None],
     saved: Saved | None = None,
     patience: Patience | None = None,
+    warn: Callable[[str], object] | None = None,
 ) -> RunResult:
     """Close the gap, wait, write the lockfile; return how that ended.
 
-    ``confirm`` is shown the plan before anything happens, and may decline. With a ``saved`` plan,
-    raises StalePlanError unless exactly that would be done. An interrupt leaves everything known in
-    the lockfile.
+    ``confirm`` is shown the plan before anything happens, and may decline; before that, ``warn`` is
+    told which outputs are old. With a ``saved`` plan, raises StalePlanError unless exactly that
+    would be done. An interrupt leaves everything known in the lockfile.
     """
     from reconciler.core.model.events import RunResult
     from reconciler.engine.run import RunOptions
@@ -237,6 +238,9 @@ def apply(
             from reconciler.workflow.saved import require_same
 
             require_same(saved, planned)
+        if warn:
+            outputs = _Outputs(connection, place, options.planning.parallelism, warn)
+            looked += outputs.tell(desired, observed, lock, planned)
         if not options.allow_destroy:
             planned = refuse_destruction(planned, desired)
         if not confirm(planned):
@@ -339,10 +343,14 @@ async def _observe(
     connection: Connection, desired: Desired, lock: Lock | None, parallelism: int = PARALLELISM
 ) -> tuple[Observed, int]:
     """Return live state, and the number of requests it took."""
-    # More tasks than requests under way would only wait for one another.
-    most = min(parallelism, connection.settings.concurrency)
+    most = _most(connection, parallelism)
     async with connection.open() as api:
         return await observe(desired, lock, api, parallelism=most), api.http.requests
+
+
+def _most(connection: Connection, parallelism: int) -> int:
+    """Return how many tasks may ask at once: more than there are requests would only wait."""
+    return min(parallelism, connection.settings.concurrency)
 
 
 def _look(
@@ -356,6 +364,41 @@ def _look(
     observed, requests = _run(_observe(connection, desired, lock))
     looked(Looked(connection.name, requests, clock.now() - began))
     return observed
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What it takes to tell which outputs that were pulled live data has left behind."""
+
+    connection: Connection
+    place: Place
+    parallelism: int
+    warn: Callable[[str], object]
+
+    def tell(self, desired: Desired, observed: Observed, lock: Lock | None, planned: Plan) -> int:
+        """Tell it; return the number of requests it took."""
+        from reconciler.core.planning.outputs_pulled import comparable, outdated
+
+        for text in outdated(desired, observed, lock):
+            self.warn(text)
+        return self._compare(comparable(desired, observed, lock, planned))
+
+    def _compare(self, outputs: tuple[Output, ...]) -> int:
+        from reconciler.workflow.pulling import DIRECTORY
+
+        if not outputs or not (self.place.root / DIRECTORY).is_dir():
+            return 0
+        from reconciler.core.planning.outputs_pulled import differing
+        from reconciler.workflow.pulling import comparing
+
+        known = comparing.tails(self.place.root, outputs)
+        if not known:
+            return 0
+        most = _most(self.connection, self.parallelism)
+        looks, requests = _run(comparing.look(self.connection, known, parallelism=most))
+        for text in differing(comparing.judged(self.place.root, known, looks)):
+            self.warn(text)
+        return requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,50 @@ class TestChecking:
         assert project.run("pull", "--check", option).code == ExitCode.USAGE
 
 
+def as_if_changed(project: Project, name: str) -> None:
+    """Let a file, and the digest recorded of it, hold another last record than the live one."""
+    path = project.root / f"outputs/coding/{name}.jsonl"
+    before = path.read_bytes()
+    *kept, _ = before.splitlines(keepends=True)
+    after = b"".join([*kept, b'{"stimulus_id":1,"question":"Once?"}\n'])
+    path.write_bytes(after)
+    old, new = (hashlib.sha256(content).hexdigest() for content in (before, after))
+    project.lockfile.write_text(project.lockfile.read_text().replace(old, new))
+
+
+class TestPlanning:
+    """A plan tells which outputs changed of those that it is about."""
+
+    def changed(self, project: Project, *options: str) -> list[str]:
+        planned = project.run("plan", *options)
+        assert planned.code == ExitCode.OK
+        assert planned.err.count("the data changed since it was pulled") == planned.err.count("\n")
+        return [" ".join(line.split()[1:3]) for line in planned.err.splitlines()]
+
+    def test_every_output_that_changed_is_named(self, applied: Project) -> None:
+        applied.run("pull")
+        assert self.changed(applied) == []
+        as_if_changed(applied, "two/rollout")
+        as_if_changed(applied, "one/stim")
+        assert self.changed(applied) == ["coding/one stim:", "coding/two rollout:"]
+        assert self.changed(applied, "--target", "*/one") == ["coding/one stim:"]
+        first, second = (self.changed(applied, "--shard", f"{part}/2") for part in (1, 2))
+        assert sorted(first + second) == ["coding/one stim:", "coding/two rollout:"]
+
+    def test_files_elsewhere_are_not_compared(self, applied: Project, tmp_path: Path) -> None:
+        applied.run("pull", "--out", str(tmp_path / "elsewhere"))
+        assert applied.run("plan").err == ""
+        assert not (applied.root / "outputs").exists()
+
+    def test_the_local_service_is_asked_like_any_other(self, project: Project) -> None:
+        local = ("--local",)
+        for command in ("apply", "pull", "apply"):
+            assert project.run(command, access=local).code == ExitCode.OK
+        assert project.run("plan", access=local).err == ""
+        as_if_changed(project, "one/stim")
+        assert "record 4 of 4 is another one" in project.run("plan", access=local).err
+
+
 class TestTelling:
     def test_quiet_leaves_the_last_word(self, applied: Project) -> None:
         pulled = applied.run("pull", "-q")

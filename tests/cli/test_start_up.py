@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -130,3 +131,15 @@ def test_a_plan_of_what_is_converged_is_made_without_what_carries_plans_out(
     done = started("plan", str(project.root), *project.access, environment=project.environment)
     assert (done.code, done.out) == (0, "Nothing to do: live state satisfies every manifest.\n")
     assert (_NEVER | _RUNNING) & done.imported == set()
+
+
+def test_where_nothing_pulled_lies_here_a_plan_does_without_what_compares_it(
+    project: Project,
+) -> None:
+    pulling = {"reconciler.workflow.pulling.files", "reconciler.engine.downloading"}
+    assert project.run("apply").code == 0
+    assert project.run("pull").code == 0
+    plan = ("plan", str(project.root), *project.access)
+    assert pulling <= started(*plan, environment=project.environment).imported
+    shutil.rmtree(project.root / "outputs")
+    assert pulling & started(*plan, environment=project.environment).imported == set()

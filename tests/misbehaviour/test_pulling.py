@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +14,22 @@ from cli.project import PROMPTS, outcome, process, target
 from hostile.support import measured
 
 from reconciler.core.errors import ExitCode
+from reconciler.workflow import verbs
+from reconciler.workflow.access import Access
+from reconciler.workflow.loading import load
+from reconciler.workflow.place import place
 
 from .conftest import KEY
-from .meddler import CUT, answer, page
+from .meddler import CUT, Answer, answer, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.project import Project
 
-    from .meddler import Answer, Json, Meddler, Request
+    from reconciler.core.model.plan import Plan
+
+    from .meddler import Json, Meddler, Request
 
 ROLLOUT = "GET .*/rollout/output"
 #: Enough for several pages.
@@ -244,6 +251,129 @@ class TestChanged:
             "`reconciler pull` gets them\n"
         )
         assert applied.run("plan", "-q").err == ""
+
+
+CHANGED = (
+    "warning: coding/one rollout: the data changed since it was pulled: record 9,000 of 9,000 is "
+    "another one. `reconciler pull` gets it; `reconciler pull --check` compares every record\n"
+)
+
+
+class TestCompared:
+    """A plan compares one record of every output that was pulled, where its file is there."""
+
+    @pytest.fixture
+    def settled(self, applied: Project, meddler: Meddler) -> Project:
+        """Give the project with everything pulled, and no request noted."""
+        assert applied.run("pull").code == ExitCode.OK
+        meddler.requests.clear()
+        return applied
+
+    @pytest.mark.parametrize("form", ["text", "json", "markdown"])
+    def test_data_that_changed_behind_its_count_is_told_and_nothing_else_changes(
+        self, settled: Project, meddler: Meddler, form: str
+    ) -> None:
+        before = settled.run("plan", "--format", form, "--detailed-exitcode")
+        assert (before.code, before.err) == (ExitCode.OK, "")
+        meddler.changes(ROLLOUT, TestChanged.other)
+        after = settled.run("plan", "--format", form, "--detailed-exitcode")
+        assert (after.code, after.out, after.err) == (ExitCode.OK, before.out, CHANGED)
+
+    def test_pulling_settles_it(self, settled: Project, meddler: Meddler) -> None:
+        meddler.changes(ROLLOUT, TestChanged.other)
+        assert settled.run("pull").code == ExitCode.OK
+        assert settled.run("plan").err == ""
+
+    def test_it_takes_one_request_for_each(self, settled: Project, meddler: Meddler) -> None:
+        settled.run("plan")
+        asked = [request.path.partition("?")[2] for request in meddler.sent("GET .*/output")]
+        assert sorted(asked) == ["offset=29&limit=1", "offset=8999&limit=1"]
+
+    @pytest.mark.parametrize("options", [("--offline",), ("--target", "coding/none*")])
+    def test_what_is_not_asked_about_takes_none(
+        self, settled: Project, meddler: Meddler, options: tuple[str, ...]
+    ) -> None:
+        settled.run("plan", *options)
+        assert meddler.sent("GET .*/output") == []
+
+    def test_without_files_it_takes_none_and_makes_none(
+        self, settled: Project, meddler: Meddler
+    ) -> None:
+        shutil.rmtree(settled.root / "outputs")
+        assert settled.run("plan").err == ""
+        assert meddler.sent("GET .*/output") == []
+        assert not (settled.root / "outputs").exists()
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda content: content[: len(content) // 2],
+            lambda content: content[: content.rindex(b"\n", 0, -1) + 1],
+            lambda content: content + b'{"response":"mine"}\n',
+            lambda content: b"",
+        ],
+        ids=["cut", "shorter", "longer", "empty"],
+    )
+    def test_a_file_that_was_changed_accuses_nobody(
+        self, settled: Project, damage: Callable[[bytes], bytes]
+    ) -> None:
+        file(settled).write_bytes(damage(file(settled).read_bytes()))
+        assert settled.run("plan").err == ""
+
+    def test_what_a_count_tells_is_not_told_twice(self, settled: Project, meddler: Meddler) -> None:
+        meddler.changes("GET .*/rollout", _with(lines=ROWS + 5))
+        assert "now there are 9,005" in settled.run("plan").err
+        assert meddler.sent(ROLLOUT) == []
+
+    @pytest.mark.usefixtures("hurried")
+    @pytest.mark.parametrize(
+        ("fault", "words"),
+        [
+            (page(503), "503"),
+            (CUT, "/rollout/output: "),
+            (answer(404, {"error": "no output here"}), "no output here"),
+            (answer(401, {"error": "no such key"}), "no such key"),
+            (answer(200, {"output": None}), "no list of output"),
+            (answer(200, {"output": []}), "there are 8,999 records where it counts 9,000"),
+            (answer(200, {"output": [7]}), "is no object"),
+            (Answer(200, b"<html>"), "no JSON object"),
+        ],
+        ids=["503", "cut", "404", "401", "shapeless", "empty", "numbers", "html"],
+    )
+    def test_what_cannot_be_compared_fails_no_plan(
+        self, settled: Project, meddler: Meddler, fault: Answer, words: str
+    ) -> None:
+        meddler.on(ROLLOUT, fault)
+        planned = settled.run("plan", "--detailed-exitcode")
+        assert planned.code == ExitCode.OK
+        [warning] = planned.err.splitlines()
+        assert warning.startswith("warning: ")
+        assert "could not be compared with what was pulled" in warning
+        assert words in warning
+
+    def test_apply_warns_before_anybody_is_asked(self, settled: Project, meddler: Meddler) -> None:
+        meddler.changes(ROLLOUT, TestChanged.other)
+        told: list[str] = []
+
+        def confirm(plan: Plan) -> bool:
+            told.append(f"converged: {plan.converged}")
+            return True
+
+        where = place(settled.root)
+        _, url, _, user = settled.access
+        result = verbs.apply(
+            where,
+            load(where).desired,
+            Access(api_url=url, user_id=user, environment={"BREAD_API_KEY": KEY}),
+            verbs.ApplyOptions(),
+            confirm=confirm,
+            emit=lambda event: None,
+            warn=told.append,
+        )
+        assert told == [CHANGED.removeprefix("warning: ").rstrip("\n"), "converged: True"]
+        assert result.exit_code == ExitCode.OK
+        assert result.requests == len(meddler.requests)
+        assert is_recorded(settled)
 
 
 def test_bare_strings_become_records(applied: Project, meddler: Meddler) -> None:

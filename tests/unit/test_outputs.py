@@ -1,4 +1,4 @@
-"""Which outputs can be pulled, why others cannot, and what is told about those pulled before."""
+"""Which outputs can be pulled, and why others cannot."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import SPEC, UNREADABLE, declare, live_repo, look, prompt, recorded, target, target_id
+from builders import SPEC, UNREADABLE, declare, live_repo, look, recorded, target, target_id
 
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock
 from reconciler.core.model.outputs import Output, Pulled, PullResult, Verdict
-from reconciler.core.planning.outputs import choose, outdated
+from reconciler.core.planning.outputs import choose
 from reconciler.core.selection.scope import Scope, narrow
 
 DIGEST = "sha256:" + 64 * "a"
@@ -143,39 +143,3 @@ def test_the_worst_output_gives_the_exit_code(
 ) -> None:
     found = (Pulled(target_id(), Stage.STIM, verdict) for verdict in verdicts)
     assert PullResult(tuple(found)).exit_code is code
-
-
-class TestOutdated:
-    """A plan tells when a stage no longer stands as its output was pulled."""
-
-    LIVE = stages(stim=DONE, rollout=DONE)
-
-    def told(self, live: Any) -> list[str]:
-        desired = declare(target())
-        lock = pulled_before(self.LIVE)
-        return list(outdated(desired, look(live, desired, lock), lock))
-
-    def test_nothing_is_told_while_all_is_as_it_was(self) -> None:
-        assert self.told(self.LIVE) == []
-
-    def test_another_count_is_told(self) -> None:
-        [text] = self.told(stages(stim=DONE, rollout={"status": "complete", "lines": 5}))
-        assert text == (
-            "coding/t rollout: the output pulled had 2 lines; now there are 5. "
-            "`reconciler pull` gets them"
-        )
-
-    @pytest.mark.parametrize(
-        ("status", "words"), [("running", "its job is now running"), ("failed", "failed since")]
-    )
-    def test_a_job_that_began_anew_is_told(self, status: str, words: str) -> None:
-        [text] = self.told(stages(stim=DONE, rollout={"status": status, "lines": 2}))
-        assert words in text
-
-    @pytest.mark.parametrize("live", [{"coding": UNREADABLE}, stages(stim=UNREADABLE), {}])
-    def test_what_nobody_knows_is_not_told(self, live: Any) -> None:
-        assert self.told(live) == []
-
-    def test_without_a_lockfile_there_is_nothing_to_tell(self) -> None:
-        desired = declare(target(), prompt())
-        assert list(outdated(desired, look(self.LIVE, desired), None)) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reconciler.core.model.outputs import PAGE
 from reconciler.engine.downloading import Slice
 from reconciler.workflow.pulling import files as output_files
-from reconciler.workflow.pulling.files import DiskFullError, Folder, UnfitPlaceError, scan
+from reconciler.workflow.pulling.files import DiskFullError, Folder, Tail, UnfitPlaceError, scan
 
 NAME = "stim.jsonl"
 PARTS = ("coding", "one")
@@ -70,6 +70,54 @@ class TestScanning:
     def test_no_file_is_no_scan(self, folder: Folder) -> None:
         with folder:
             assert folder.scan(NAME) is None
+
+
+class TestEnds:
+    """The last line is found from the end, whatever lies before it."""
+
+    @given(
+        lines=st.lists(st.binary(max_size=40).map(lambda it: it.replace(b"\n", b"")), max_size=9),
+        torn=st.sampled_from([b"", b"x", b"x" * 100]),
+        glance=st.integers(1, 50),
+    )
+    def test_the_last_line_is_the_last_of_all(
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        lines: list[bytes],
+        torn: bytes,
+        glance: int,
+    ) -> None:
+        content = b"".join(line + b"\n" for line in lines) + torn
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(output_files, "_GLANCE", glance)
+            with Folder(tmp_path_factory.mktemp("ends"), PARTS) as folder:
+                (folder.path / NAME).write_bytes(content)
+                found = folder.tail(NAME)
+        whole = bool(lines) and not torn
+        assert found == (Tail(sha256(lines[-1] + b"\n"), len(content)) if whole else None)
+
+    def test_a_large_file_is_not_read_for_it(self, folder: Folder) -> None:
+        with folder, (folder.path / NAME).open("wb") as file:
+            file.truncate(2**40)  # no disk holds that: all but the end is a hole
+            file.seek(0, os.SEEK_END)
+            file.write(b"\nlast\n")
+            file.flush()
+            assert folder.tail(NAME) == Tail(sha256(b"last\n"), 2**40 + 6)
+
+    def test_a_line_without_a_beginning_is_not_looked_for_for_ever(self, folder: Folder) -> None:
+        with folder, (folder.path / NAME).open("wb") as file:
+            file.truncate(2**40)
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n")
+            file.flush()
+            assert folder.tail(NAME) is None
+
+    def test_a_digest_is_of_a_file_of_that_size_only(self, folder: Folder) -> None:
+        with folder:
+            (folder.path / NAME).write_bytes(b"one\ntwo\n")
+            assert folder.digest(NAME, 8) == "sha256:" + sha256(b"one\ntwo\n")
+            assert folder.digest(NAME, 4) is None
+            assert folder.digest("nothing", 0) is None
 
 
 class TestDownloading:
@@ -176,6 +224,14 @@ class TestPlaces:
         with pytest.raises(UnfitPlaceError, match="in the way of a directory"):
             Folder(base, PARTS)
         assert list(elsewhere.iterdir()) == []
+
+    def test_a_folder_that_is_not_to_be_made_is_not(self, tmp_path: Path) -> None:
+        with pytest.raises(UnfitPlaceError, match="No such file"):
+            Folder(tmp_path / "base", PARTS, make=False)
+        (tmp_path / "coding").mkdir()
+        with pytest.raises(UnfitPlaceError, match="No such file"):
+            Folder(tmp_path, PARTS, make=False)
+        assert [path.name for path in tmp_path.rglob("*")] == ["coding"]
 
     def test_a_link_to_the_directory_that_was_named_is_followed(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()

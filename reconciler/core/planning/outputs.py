@@ -1,15 +1,11 @@
-"""Which outputs of declared targets can be downloaded, and why the others cannot.
-
-Also what a plan can tell about outputs that were downloaded before, without looking at them.
-"""
+"""Which outputs of declared targets can be downloaded, and why the others cannot."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.desired import Stage
-from reconciler.core.model.observed import COMPLETE, FAILED, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.observed import COMPLETE, LiveStage, LiveTarget, Unreadable
 from reconciler.core.model.outputs import Output, Pulled, Verdict
 from reconciler.core.model.plan import SETTLED, Verb
 from reconciler.core.planning.candidates import live_address
@@ -17,10 +13,10 @@ from reconciler.core.planning.resources import decide_all
 from reconciler.core.planning.stages import attempts_of, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from reconciler.core.model.desired import Desired, DesiredTarget
-    from reconciler.core.model.lock import Lock, LockedTarget
+    from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
     from reconciler.core.planning.resources import Decisions
 
@@ -74,32 +70,3 @@ def _seen(live: LiveTarget, stage: Stage) -> LiveStage | Unreadable:
     stim = live.stages.get(Stage.STIM, LiveStage())
     waiting = stim if isinstance(stim, Unreadable) else LiveStage()
     return live.stages.get(stage, waiting)
-
-
-def outdated(desired: Desired, observed: Observed, lock: Lock | None) -> Iterator[str]:
-    """Say of every recorded output whose stage no longer stands as it was pulled that it does not.
-
-    What changed behind an unchanged count is beyond this: nobody sees it without looking.
-    """
-    for id_ in sorted(desired.targets):
-        locked = lock.targets.get(id_) if lock else None
-        live = observed.targets.get(replace(id_, name=locked.live_name)) if locked else None
-        if locked and isinstance(live, LiveTarget):
-            yield from (f"{id_} {text}" for text in _outdated(locked, live))
-
-
-def _outdated(locked: LockedTarget, live: LiveTarget) -> Iterator[str]:
-    for stage, entry in sorted(locked.stages.items()):
-        seen = live.stages.get(stage)
-        if entry.output and isinstance(seen, LiveStage) and not _same(seen, entry.lines):
-            yield f"{stage}: the output pulled had {entry.lines:,} lines; {_standing(seen)}"
-
-
-def _same(seen: LiveStage, lines: int) -> bool:
-    return seen.status == COMPLETE and seen.lines == lines
-
-
-def _standing(seen: LiveStage) -> str:
-    if seen.status == COMPLETE:
-        return f"now there are {seen.lines or 0:,}. `reconciler pull` gets them"
-    return "its job failed since" if seen.status == FAILED else f"its job is now {seen.status}"

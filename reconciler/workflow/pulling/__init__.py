@@ -2,3 +2,6 @@
 
 Records digests in the lockfile; starts nothing, and replaces nothing that it did not write itself.
 """
+
+#: Where files go unless told, beside the manifests.
+DIRECTORY = "outputs"

@@ -28,8 +28,9 @@ from reconciler.engine.downloading import WINDOW, OutputReader, UnsteadyOutputEr
 from reconciler.engine.keeper import Keeper
 from reconciler.engine.observer import observe
 from reconciler.engine.tasks import for_each
+from reconciler.workflow import pulling
 from reconciler.workflow.connection import SystemClock
-from reconciler.workflow.pulling.files import Folder, UnfitPlaceError
+from reconciler.workflow.pulling.files import Folder, UnfitPlaceError, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-DIRECTORY = "outputs"
+DIRECTORY = pulling.DIRECTORY
 _CHANGED = "its records are not those that were pulled before"
 
 
@@ -185,7 +186,7 @@ class _Download:
         return Folder(self.root, (DIRECTORY, *parts))
 
     async def _pulled(self, output: Output, folder: Folder) -> Pulled:
-        name = _name(output)
+        name = file_name(output.stage)
         reader = OutputReader(output, self.api, self.window)
         there = await _apart(partial(folder.scan, name))
         if there and not self.options.force:
@@ -202,7 +203,7 @@ class _Download:
         """Return what can be said of the file that is there by looking at its ends only."""
         is_same = there.lines == output.lines and await reader.holds(there.ends)
         if is_same and there.digest == self._entry(output).output:
-            folder.drop_part(_name(output))
+            folder.drop_part(file_name(output.stage))
             return _result(output, Verdict.UNCHANGED, folder, there)
         return None if is_same or _is_ours(there, output) else _refused(output, folder)
 
@@ -210,7 +211,7 @@ class _Download:
         self, output: Output, folder: Folder, part: Part, there: Scan | None
     ) -> Pulled:
         """Put a whole download in its place, unless what is there is the same or foreign."""
-        name = _name(output)
+        name = file_name(output.stage)
         if there and part.digest == there.digest:
             folder.drop_part(name)
             return self._recorded(output, Verdict.UNCHANGED, folder, part)
@@ -248,10 +249,6 @@ class _Download:
         return _result(output, verdict, folder, part)
 
 
-def _name(output: Output) -> str:
-    return f"{output.stage}.jsonl"
-
-
 def _is_ours(there: Scan, output: Output) -> bool:
     """Tell whether a file holds what was pulled before."""
     return there.digest == output.recorded
@@ -262,7 +259,7 @@ def _result(output: Output, verdict: Verdict, folder: Folder, there: Part | Scan
         output.resource,
         output.stage,
         verdict,
-        file=str(folder.path / _name(output)),
+        file=str(folder.path / file_name(output.stage)),
         records=there.lines,
         size=there.size,
         digest=there.digest,
@@ -283,6 +280,6 @@ async def _apart(work: Callable[[], Value]) -> Value:
 
 
 def _refused(output: Output, folder: Folder) -> Pulled:
-    path = folder.path / _name(output)
+    path = folder.path / file_name(output.stage)
     text = f"{path} holds something else than what was pulled; --force replaces it"
     return Pulled(output.resource, output.stage, Verdict.BLOCKED, text)

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from reconciler.core.model.desired import Stage
+
 _CHUNK = 1_000_000
+#: What is read of the end of a file at first, and the longest line that is looked for there.
+_GLANCE, _LONGEST_LINE = 8_192, 64_000_000
 _NEWLINE = re.compile(b"\n")
 _NO_LINKS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -56,14 +60,26 @@ class Scan:
     first: Slice | None
 
 
-class Folder:
-    """The directory of the outputs of one target, open; use it as a context manager."""
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last line of a file of ``size`` bytes, known by its ``digest``."""
 
-    def __init__(self, base: Path, parts: Sequence[str]) -> None:
+    digest: str
+    size: int
+
+
+class Folder:
+    """The directory of the outputs of one target, open; use it as a context manager.
+
+    Unless it is to be made if need be, raises UnfitPlaceError where there is none.
+    """
+
+    def __init__(self, base: Path, parts: Sequence[str], *, make: bool = True) -> None:
         self.path = base.joinpath(*parts)
         with _calm(self.path):
-            base.mkdir(parents=True, exist_ok=True)
-            self._descriptor = _opened(base, parts)
+            if make:
+                base.mkdir(parents=True, exist_ok=True)
+            self._descriptor = _opened(base, parts, make=make)
 
     def __enter__(self) -> Folder:
         return self
@@ -75,6 +91,21 @@ class Folder:
         """Return what a file holds, None if there is none; raises UnfitPlaceError."""
         with self._readable(name) as file:
             return scan(file) if file else None
+
+    def tail(self, name: str) -> Tail | None:
+        """Return the last line of a file; None if there is no file or no line with an end.
+
+        Reads no more than that takes. Raises UnfitPlaceError.
+        """
+        with self._readable(name) as file:
+            return _tail(file) if file else None
+
+    def digest(self, name: str, size: int) -> str | None:
+        """Return the digest of a file if it has that size; raises UnfitPlaceError."""
+        with self._readable(name) as file:
+            if file is None or file.seek(0, os.SEEK_END) != size:
+                return None
+            return f"sha256:{_hash(file, 0, size).hexdigest()}"
 
     def part(self, name: str) -> Part:
         """Return the download of a file, as far as it has got; raises UnfitPlaceError."""
@@ -209,6 +240,11 @@ class Part:
         self._file.seek(there.size)
 
 
+def file_name(stage: Stage) -> str:
+    """Return what the file of a stage is called."""
+    return f"{stage}.jsonl"
+
+
 def scan(file: BinaryIO) -> Scan:
     """Read a file from its beginning, in bounded memory."""
     count, at = 0, 0
@@ -248,6 +284,21 @@ def _hash(file: BinaryIO, start: int, stop: int) -> hashlib._Hash:
     return made
 
 
+def _tail(file: BinaryIO) -> Tail | None:
+    size, length = file.seek(0, os.SEEK_END), _GLANCE
+    while True:
+        start = file.seek(max(0, size - length))
+        found = file.read(size - start)
+        if not found.endswith(b"\n"):
+            return None
+        before = found.rfind(b"\n", 0, -1)
+        if before >= 0 or start == 0:
+            return Tail(digest_of([found[before + 1 :]]), size)
+        if length >= _LONGEST_LINE:
+            return None
+        length = min(8 * length, _LONGEST_LINE)
+
+
 def _trim(file: BinaryIO) -> None:
     """Cut off a last line that was not written to its end."""
     end = file.seek(0, os.SEEK_END)
@@ -268,13 +319,14 @@ def _claim(file: BinaryIO) -> None:
         raise UnfitPlaceError("another run is downloading to the same file") from None
 
 
-def _opened(base: Path, parts: Sequence[str]) -> int:
-    """Open a directory below another one, made if need be, through real directories only."""
+def _opened(base: Path, parts: Sequence[str], *, make: bool) -> int:
+    """Open a directory below another one through real directories only; perhaps ``make`` it."""
     descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for part in parts:
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, dir_fd=descriptor)
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=descriptor)
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=descriptor)
         finally:
             os.close(descriptor)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from reconciler import __version__
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.jsonl import KEYS
-from reconciler.workflow.pulling.files import UnfitPlaceError
+from reconciler.workflow.pulling.files import UnfitPlaceError, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def convert(folder: Folder, stage: Stage) -> None:
 
     name = f"{stage}.parquet"
     _require_ours(folder, name)
-    with folder.reading(f"{stage}.jsonl") as source:
+    with folder.reading(file_name(stage)) as source:
         kinds = _kinds(source, stage)
         with folder.writing(name) as file:
             source.seek(0)
