@@ -161,8 +161,13 @@ def _by_sockets(project: _Project) -> _Cost:
 
 def _cost(work: Coroutine[Any, Any, object]) -> _Cost:
     wall, processor = time.perf_counter(), time.process_time()
-    asyncio.run(work)
+    asyncio.run(_forgotten(work))
     return _Cost(time.perf_counter() - wall, time.process_time() - processor)
+
+
+async def _forgotten(work: Coroutine[Any, Any, object]) -> None:
+    """Do the work for its cost alone: asyncio.run would make a text of what it returns."""
+    await work
 
 
 async def _observe(project: _Project, lock: Lock | None) -> Observed:

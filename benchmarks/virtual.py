@@ -85,7 +85,7 @@ class _Carrier:
         await asyncio.sleep(_LATENCY)
         answer = self._service.answer(method.encode(), path.encode(), body or b"")
         head, _, content = answer.partition(b"\r\n\r\n")
-        return Answer(int(head.split()[1]), "", {}, content)
+        return Answer(int(head.split()[1]), "", (), content)
 
     async def aclose(self) -> None:
         """Have nothing to close."""

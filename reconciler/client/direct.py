@@ -25,6 +25,7 @@ from reconciler.client.transport import (
     LostError,
     NotSentError,
     TooLargeError,
+    header,
 )
 from reconciler.client.urls import is_loopback
 
@@ -38,6 +39,8 @@ _IDLE_FOR = 4.0
 #: Seconds that an address gets before the next one is tried beside it.
 _HEAD_START = 0.25
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+#: Headers that tell where a body ends.
+_FRAMING = {b"content-length", b"transfer-encoding"}
 #: What zlib calls the two packings that an answer may have.
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -207,7 +210,7 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note that the body follows."""
@@ -215,8 +218,9 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body, unless that becomes too much."""
-        self._body += part
-        if len(self._body) > LARGEST_ANSWER:
+        self._body.append(part)
+        self._body_bytes += len(part)
+        if self._body_bytes > LARGEST_ANSWER:
             self._fail(TooLargeError())
 
     def on_message_complete(self) -> None:
@@ -227,28 +231,28 @@ class _Connection(asyncio.Protocol):
 
     @property
     def _ends_with_the_connection(self) -> bool:
-        framed = {"content-length", "transfer-encoding"} & self._headers.keys()
+        framed = {name.lower() for name, _ in self._headers} & _FRAMING
         return self._has_headers and not framed
 
     def _forget(self) -> None:
         self._reason = b""
-        self._headers: dict[str, str] = {}
-        self._body = bytearray()
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
         self._has_headers = False
-        self._header_bytes = 0
+        self._header_bytes = self._body_bytes = 0
 
     def _finish(self) -> None:
         if self._waiter is None or self._waiter.done():
             self._broken = True  # a second answer to one request
             return
         try:
-            content = _unpacked(bytes(self._body), self._headers.get("content-encoding", ""))
+            content = _unpacked(b"".join(self._body), header(self._headers, b"content-encoding"))
         except LostError as error:
             self._fail(error)
             return
         status, reason = self._parser.get_status_code(), self._reason.decode("latin-1")
         self._waiter.set_result(Answer(status, reason, self._headers, content))
-        self._body = bytearray()
+        self._body = []
 
     def _fail(self, error: LostError) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -124,7 +124,7 @@ class Http:
         if response.status_code >= _CLIENT_ERROR:
             raise _refusal(response, method, path)
         if response.is_redirect:
-            where = response.headers.get("location", f"no address ({response.status_code})")
+            where = response.header("location") or f"no address ({response.status_code})"
             raise errors.UnreachableError(
                 f"{method} {path}: the API redirects to {where}",
                 hint="Give the final address as --api-url: the key follows no redirect.",
@@ -144,7 +144,8 @@ class Http:
         content = None if body is None else _ENCODER.encode(body).encode()
         query = f"{path}?{urlencode(params)}" if params else path
         while True:
-            await self._wait_for_permission()
+            if self._resume_at:
+                await self._wait_for_permission()
             try:
                 async with self._gate:
                     self.requests += 1
@@ -304,14 +305,14 @@ def _retry_after(response: Answer) -> float | None:
     """Return the seconds of a ``Retry-After`` header, given as a number or as a date."""
     import email.utils
 
-    text = response.headers.get("retry-after", "")
+    text = response.header("retry-after")
     try:
         return _held(float(text))
     except ValueError:
         pass
     try:
         moment = email.utils.parsedate_to_datetime(text)
-        sent = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
+        sent = email.utils.parsedate_to_datetime(response.header("date"))
         return _held((moment - sent).total_seconds())
     except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
         return None

@@ -7,6 +7,7 @@ counts as unreadable, never as absence.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Deeper nesting than this carries no meaning, and would exhaust whoever compares it.
 _DEEPEST = 100
-_NESTED = (dict, list)
+_NUMBERS = {int, float}
 
 
 def repo(body: Mapping[str, Any]) -> LiveRepo:
@@ -56,17 +57,27 @@ def stage(body: Mapping[str, Any]) -> LiveStage:
     status = body.get("status")
     if not isinstance(status, str) or not status:
         raise ValueError("the answer holds no status")
-    return LiveStage(
-        status=status,
-        lines=count(body.get("lines")),
-        expected=count(body.get("total_expected")),
-        error=_sentence(body.get("error")),
-        progress=_percent(body.get("progress_percent")),
+    return _stage(
+        status,
+        count(body.get("lines")),
+        count(body.get("total_expected")),
+        _sentence(body.get("error")),
+        _percent(body.get("progress_percent")),
     )
+
+
+@lru_cache
+def _stage(
+    status: str, lines: int | None, expected: int | None, error: str | None, progress: float | None
+) -> LiveStage:
+    """Return a job status: one object for many jobs, since most of them stand where others do."""
+    return LiveStage(status, lines, expected, error, progress)
 
 
 def count(value: Any) -> int | None:
     """Read a number of things; None for what is none."""
+    if type(value) is int:  # the usual case, and not True
+        return value if value >= 0 else None
     number = _percent(value)
     return int(number) if number is not None and number >= 0 else None
 
@@ -75,21 +86,22 @@ def _name(item: Any, kind: str) -> str:
     name = item.get(f"{kind}_name") if isinstance(item, dict) else item
     if not isinstance(name, str):
         raise ValueError(f"the listing holds a {kind} without a name")
-    return name
+    return intern(name)
 
 
 def _bounded(value: Any, room: int = _DEEPEST) -> Any:
-    """Return the same value, refusing depth; its keys are shared with those of other answers."""
+    """Return the same value, refusing depth; its texts are shared with whoever has the same."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return value
     if room == 0:
         raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
-    if isinstance(value, dict):
-        return {
-            intern(key): _bounded(part, room - 1) if isinstance(part, _NESTED) else part
-            for key, part in value.items()
-        }
-    if isinstance(value, list):
-        return [_bounded(part, room - 1) if isinstance(part, _NESTED) else part for part in value]
-    return value
+    if kind is list:
+        return [intern(v) if type(v) is str else _bounded(v, room - 1) for v in value]
+    return {
+        intern(key): intern(v) if type(v) is str else _bounded(v, room - 1)
+        for key, v in value.items()
+    }
 
 
 def _are_objects(value: Any) -> bool:
@@ -97,7 +109,7 @@ def _are_objects(value: Any) -> bool:
 
 
 def _percent(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) not in _NUMBERS:
         return None
     try:
         number = float(value)

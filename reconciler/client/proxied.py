@@ -96,5 +96,5 @@ async def _answer(stream: AbstractAsyncContextManager[httpx.Response]) -> Answer
             content += part
             if len(content) > LARGEST_ANSWER:
                 raise TooLargeError
-        headers = dict(response.headers)
-        return Answer(response.status_code, response.reason_phrase, headers, bytes(content))
+        headers, phrase = response.headers.raw, response.reason_phrase
+        return Answer(response.status_code, phrase, headers, bytes(content))

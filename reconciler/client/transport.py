@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _REDIRECT, _CLIENT_ERROR = 300, 400
 #: The most bytes that an answer may have, unpacked.
@@ -30,17 +30,29 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, read to its end; the names of the headers are in lower case."""
+    """What came back, read to its end; the headers are as they came."""
 
     status_code: int
     reason_phrase: str
-    headers: Mapping[str, str]
+    headers: Sequence[tuple[bytes, bytes]]
     content: bytes
+
+    def header(self, name: str) -> str:
+        """Return the value of a header, or of all with that name, listed; empty without one."""
+        return header(self.headers, name.encode())
 
     @property
     def is_redirect(self) -> bool:
         """Tell whether the API points elsewhere."""
         return _REDIRECT <= self.status_code < _CLIENT_ERROR
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """Return the value of a header, or of all with that name, listed; empty without one.
+
+    ``name`` is in lower case.
+    """
+    return ", ".join(value.decode("latin-1") for key, value in headers if key.lower() == name)
 
 
 class LostError(Exception):

@@ -83,7 +83,7 @@ class _Subject:
     def attempts(self, stage: Stage) -> int:
         """Return the attempts on record for a stage."""
         locked = self._run.keeper.targets.get(self.target.id)
-        return stages.attempts_of(locked, self.target.digest, self.live_name, stage)
+        return stages.attempts_of(locked, self.target, self.live_name, stage)
 
     def count_attempt(self, stage: Stage) -> int:
         """Count one more attempt, on disk before the job is asked for; return the new count."""

@@ -6,9 +6,11 @@ cannot be read becomes ``Unreadable``, except a refused key or credits, which en
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from reconciler.collector import at_rest
 from reconciler.core.errors import ApiError, AuthenticationError, PaymentRequiredError
@@ -16,19 +18,18 @@ from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import (
     COMPLETE,
-    Absent,
     LiveRepo,
     LiveStage,
     LiveTarget,
     Observed,
     Unreadable,
 )
-from reconciler.core.planning.candidates import candidates
+from reconciler.core.planning.candidates import Listed
 from reconciler.core.planning.orphans import find_orphans
 from reconciler.engine.tasks import for_each
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.lock import Lock
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from reconciler.engine.ports import ReadApi
 
 Value = TypeVar("Value")
+Look: TypeAlias = "Callable[[], Awaitable[None]]"
 
 
 async def observe(
@@ -48,34 +50,20 @@ async def observe(
     was observed.
     """
     observer = _Observer(api)
-    targets = [*_target_candidates(desired), *_orphaned_targets(desired, lock)]
-    prompts = list(_prompt_candidates(desired))
-    repos = {id_.repo for id_ in (*desired.ids(), *(id_ for id_, _ in targets))}
+    orphans = list(_orphaned_targets(desired, lock))
+    repos = {id_.repo for id_ in (*desired.ids(), *orphans)}
     await for_each(sorted(repos), observer.look_at_repo, limit=parallelism)
-    looks: list[Callable[[], Awaitable[None]]] = [
-        *(partial(observer.look_at_prompt, prompt) for prompt in prompts),
-        *(partial(observer.look_at_target, target) for target in targets),
-    ]
     with at_rest():
+        looks = chain(observer.looks_at_declared(desired), observer.looks_at_orphans(orphans))
         await for_each(looks, lambda look: look(), limit=parallelism)
     return observer.seen
 
 
-def _prompt_candidates(desired: Desired) -> Iterable[ResourceId]:
-    for prompt in desired.prompts.values():
-        yield from candidates(prompt)
-
-
-def _target_candidates(desired: Desired) -> Iterable[tuple[ResourceId, bool]]:
-    """Every live address that a declared target may have, and whether its rollout matters."""
-    for target in desired.targets.values():
-        yield from ((candidate, target.rollout.wanted) for candidate in candidates(target))
-
-
-def _orphaned_targets(desired: Desired, lock: Lock | None) -> Iterable[tuple[ResourceId, bool]]:
+def _orphaned_targets(desired: Desired, lock: Lock | None) -> Iterator[ResourceId]:
+    """Yield the addresses at which orphaned targets are live, if they are."""
     for id_ in find_orphans(desired, lock):
         if lock and id_ in lock.targets:
-            yield replace(id_, name=lock.targets[id_].live_name), True
+            yield replace(id_, name=lock.targets[id_].live_name)
 
 
 class _Observer:
@@ -99,32 +87,32 @@ class _Observer:
             self._prompt_names[name] = await _attempt(self._api.prompt_names, name)
             self._target_names[name] = await _attempt(self._api.target_names, name)
 
-    async def look_at_prompt(self, id_: ResourceId) -> None:
-        seen: SeenPrompt | None = self._listed(id_, self._prompt_names)
-        if seen is None:
-            seen = await _attempt(self._api.prompt, id_.repo, id_.name)
-        self._prompts[id_] = seen
+    def looks_at_declared(self, desired: Desired) -> Iterator[Look]:
+        """Yield what looks at everything declared of which a listing says that it is there."""
+        prompts, targets = _listed(self._prompt_names), _listed(self._target_names)
+        for prompt in desired.prompts.values():
+            for id_ in prompts[prompt.repo].candidates(prompt):
+                yield partial(self._look_at_prompt, id_)
+        for target in desired.targets.values():
+            for id_ in targets[target.repo].candidates(target):
+                yield partial(self._look_at_target, id_, target.rollout.wanted)
 
-    async def look_at_target(self, candidate: tuple[ResourceId, bool]) -> None:
-        id_, with_rollout = candidate
-        seen: SeenTarget | None = self._listed(id_, self._target_names)
-        if seen is None:
-            seen = await _attempt(self._api.target, id_.repo, id_.name)
+    def looks_at_orphans(self, orphans: Iterable[ResourceId]) -> Iterator[Look]:
+        """Yield what looks at those of these live addresses that are listed."""
+        targets = _listed(self._target_names)
+        for id_ in orphans:
+            if id_ in targets[id_.repo]:
+                yield partial(self._look_at_target, id_, True)
+
+    async def _look_at_prompt(self, id_: ResourceId) -> None:
+        self._prompts[id_] = await _attempt(self._api.prompt, id_.repo, id_.name)
+
+    async def _look_at_target(self, id_: ResourceId, with_rollout: bool) -> None:
+        seen: SeenTarget = await _attempt(self._api.target, id_.repo, id_.name)
         if isinstance(seen, LiveTarget):
-            seen = replace(seen, stages=await self._stages(id_, with_rollout=with_rollout))
+            stages = await self._stages(id_, with_rollout=with_rollout)
+            seen = LiveTarget(seen.config, stages)
         self._targets[id_] = seen
-
-    def _listed(
-        self, id_: ResourceId, names: dict[str, frozenset[str] | Unreadable]
-    ) -> Absent | Unreadable | None:
-        """Return what the listings say already of a resource: that it is not there, or unknown."""
-        repo = self._repos[id_.repo]
-        if not isinstance(repo, LiveRepo):
-            return repo
-        listing = names[id_.repo]
-        if isinstance(listing, Unreadable):
-            return listing
-        return None if id_.name in listing else Absent()
 
     async def _stages(
         self, id_: ResourceId, *, with_rollout: bool
@@ -135,6 +123,15 @@ class _Observer:
             rollout = await _attempt(self._api.stage, id_.repo, id_.name, Stage.ROLLOUT)
             stages[Stage.ROLLOUT] = rollout
         return stages
+
+
+def _listed(listings: Mapping[str, frozenset[str] | Unreadable]) -> Mapping[str, Listed]:
+    """Return what each repo lists; nothing where that could not be read."""
+    nothing = Listed(frozenset())
+    known = {
+        repo: Listed(names) for repo, names in listings.items() if isinstance(names, frozenset)
+    }
+    return defaultdict(lambda: nothing, known)
 
 
 async def _attempt(call: Callable[..., Awaitable[Value]], *args: object) -> Value | Unreadable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import length_hint
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,14 +16,13 @@ async def for_each(
     items: Iterable[Item], work: Callable[[Item], Awaitable[object]], *, limit: int
 ) -> None:
     """Do the work for every item, in order of the items, at most ``limit`` at a time."""
-    queue = list(items)
-    waiting = iter(queue)
+    waiting = iter(items)
 
     async def worker() -> None:
         for item in waiting:
             await work(item)
 
-    tasks = [asyncio.create_task(worker()) for _ in range(min(limit, len(queue)))]
+    tasks = [asyncio.create_task(worker()) for _ in range(min(limit, length_hint(items, limit)))]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -92,7 +92,7 @@ def _list(start: Event, next_event: NextEvent, room: int) -> list[JsonValue]:
 def _value(event: Event, next_event: NextEvent, room: int) -> JsonValue:
     kind = event.__class__
     if kind is ScalarEvent:
-        return _plain(event.value) if event.implicit[0] else _quoted(event)
+        return _plain(event.value) if event.implicit[0] else intern(_quoted(event))
     if kind is MappingStartEvent:
         return _mapping(event, next_event, room)
     if kind is SequenceStartEvent:
@@ -102,7 +102,7 @@ def _value(event: Event, next_event: NextEvent, room: int) -> JsonValue:
 
 def _plain(text: str) -> JsonValue:
     if text[:1] not in SUSPICIOUS:
-        return text
+        return intern(text)  # manifests say the same thing often, and so does the API
     value = plain(text)
     if value.__class__ is Refused:
         raise _UnusualError

@@ -458,8 +458,11 @@ def _run(work: Coroutine[Any, Any, Value]) -> Value:
 
     Unless somebody else looks after signals: then whenever that one says so.
     """
+    # Not the result of the task, of which asyncio.run would make a text, however large it is:
+    # it asks for the handler of signals, which names the task in an error that nobody sees.
+    found: list[Value] = []
 
-    async def guarded() -> Value:
+    async def guarded() -> None:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
@@ -468,9 +471,10 @@ def _run(work: Coroutine[Any, Any, Value]) -> Value:
                 taker(partial(loop.call_soon_threadsafe, task.cancel))
             elif task:
                 loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work
+        found.append(await work)
 
     try:
-        return asyncio.run(guarded())
+        asyncio.run(guarded())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    return found[0]

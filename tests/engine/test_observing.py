@@ -74,8 +74,8 @@ async def test_of_an_absent_repo_nothing_more_is_asked() -> None:
     seen = await observe(declare(target("a")), None, world.api)
     assert [str(call) for call in world.api.calls] == ["repo r"]
     assert seen.repos[REPO] == Absent()
-    assert seen.targets[target_id("a")] == Absent()
-    assert seen.prompts[ResourceId(Kind.PROMPT, REPO, "p")] == Absent()
+    assert seen.target(target_id("a")) == Absent()
+    assert seen.prompt(ResourceId(Kind.PROMPT, REPO, "p")) == Absent()
 
 
 @virtual
@@ -128,7 +128,7 @@ async def test_behind_an_unreadable_listing_nothing_is_asked_one_by_one() -> Non
     world = await converged_world("a")
     world.api.fail("target_names", DOWN)
     seen = await observe(declare(target("a")), None, world.api)
-    assert seen.targets[target_id("a")] == Unreadable(DOWN.message)
+    assert seen.target(target_id("a")) == Unreadable(DOWN.message)
     assert not world.api.asked("target")
 
 

@@ -17,7 +17,7 @@ import pytest
 from reconciler.client import http
 from reconciler.client.proxied import ProxiedTransport
 from reconciler.core.errors import ApiError, UnreachableError
-from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Observed, Unreadable
 from reconciler.core.planning import compute, destruction, orphans
 from reconciler.core.planning import record as recording
 from reconciler.core.planning.stages import failed_attempts
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.desired import Desired, Stage
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.manifest import ResourceId
+    from reconciler.core.model.observed import SeenTarget
     from reconciler.core.model.plan import Plan
 
 #: Storms within which a mutant must be caught.
@@ -226,17 +227,16 @@ def destruction_spares_nothing(patch: pytest.MonkeyPatch) -> None:
 
 def deletes_unread(patch: pytest.MonkeyPatch) -> None:
     """What could not be read is taken for what the lockfile says, and is deleted at one look."""
-    look = observer._Observer.look_at_target
+    known = Observed.target
 
-    async def credulous(self: Any, candidate: tuple[ResourceId, bool]) -> None:
-        await look(self, candidate)
-        if isinstance(self._targets[candidate[0]], Unreadable):
-            self._targets[candidate[0]] = LiveTarget({})
+    def credulous(self: Observed, id_: ResourceId) -> SeenTarget:
+        seen = known(self, id_)
+        return LiveTarget({}) if isinstance(seen, Unreadable) else seen
 
     async def trusting(*_: object) -> bool:
         return True
 
-    patch.setattr(observer._Observer, "look_at_target", credulous)
+    patch.setattr(Observed, "target", credulous)
     patch.setattr(creation, "_is_there_still", trusting)
 
 

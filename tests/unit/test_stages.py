@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from builders import declare, prompt, repo, target, target_id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.model.desired import DesiredStage, OnShortfall, Policy, Stage
+from reconciler.core.model.desired import DesiredStage, DesiredTarget, OnShortfall, Policy, Stage
 from reconciler.core.model.lock import LockedStage, LockedTarget
 from reconciler.core.model.observed import LiveStage
 from reconciler.core.model.plan import Reason, Verb
@@ -76,21 +78,26 @@ def test_an_accepted_shortfall_lets_the_next_stage_begin() -> None:
     assert decided(LiveStage("complete", lines=1), policy=accepting).satisfied
 
 
+def declared(**spec: Any) -> DesiredTarget:
+    return declare(repo(), prompt(), target(**spec)).targets[target_id()]
+
+
 class TestAttempts:
+    target, other = declared(), declared(max_tokens=7)
     locked = LockedTarget(
-        "sha256:1", "t", stages={Stage.STIM: LockedStage("failed", 0, attempts=3)}
+        target.digest, "t", stages={Stage.STIM: LockedStage("failed", 0, attempts=3)}
     )
 
     def test_attempts_are_those_of_the_same_config_and_name(self) -> None:
-        assert attempts_of(self.locked, "sha256:1", "t", Stage.STIM) == 3
-        assert attempts_of(self.locked, "sha256:2", "t", Stage.STIM) == 0
-        assert attempts_of(self.locked, "sha256:1", "t-12345678", Stage.STIM) == 0
+        assert attempts_of(self.locked, self.target, "t", Stage.STIM) == 3
+        assert attempts_of(self.locked, self.other, "t", Stage.STIM) == 0
+        assert attempts_of(self.locked, self.target, "t-12345678", Stage.STIM) == 0
 
     def test_attempts_are_counted_by_stage(self) -> None:
-        assert attempts_of(self.locked, "sha256:1", "t", Stage.ROLLOUT) == 0
+        assert attempts_of(self.locked, self.target, "t", Stage.ROLLOUT) == 0
 
     def test_nothing_is_known_without_a_lockfile(self) -> None:
-        assert attempts_of(None, "sha256:1", "t", Stage.STIM) == 0
+        assert attempts_of(None, self.target, "t", Stage.STIM) == 0
 
     def test_what_has_failed_was_run_once_at_least(self) -> None:
         assert [failed_attempts(known) for known in (0, 1, 2)] == [1, 1, 2]

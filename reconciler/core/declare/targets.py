@@ -7,7 +7,7 @@ Two steps, because a target inherits from its template: ``draft`` looks at one d
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core import durations
@@ -34,6 +34,8 @@ _IN_TEMPLATES = ("numq", "prompt_u")
 _LONGEST_TEMPLATE = 1024 * 1024
 #: Seconds to wait for a stage when nothing else is said; the API's own advice.
 TIMEOUTS = {Stage.STIM: 3600.0, Stage.ROLLOUT: 7200.0}
+#: What targets have that say nothing: the same objects for all of them.
+_POLICY, _NO_LABELS = Policy(), dict[str, str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _finished(
     *,
     complete: bool,
 ) -> DesiredTarget:
-    config = {**parent.config, **item.overrides} if parent else dict(item.overrides)
+    config = {**parent.config, **item.overrides} if parent else item.overrides
     stim_lines = stim_reach(config)
     known = complete or "num_traj_per_stimulus" in config
     rollout_lines = rollout_reach(stim_lines, config) if known else None
@@ -134,34 +136,41 @@ def _finished(
         template=item.template,
         overrides=item.overrides,
         config=config,
-        lazy_digest=canonical.Digest(partial(_digested, item, config, prompts, complete=complete)),
-        stim=replace(item.stages[Stage.STIM], reach=stim_lines),
-        rollout=replace(item.stages[Stage.ROLLOUT], reach=rollout_lines),
+        lazy_digest=canonical.Digest(
+            partial(_digested, item.id.repo, None if complete else item.template, config, prompts)
+        ),
+        stim=_reaching(item.stages[Stage.STIM], stim_lines),
+        rollout=_reaching(item.stages[Stage.ROLLOUT], rollout_lines),
         policy=item.policy,
-        labels=item.document.value["metadata"].get("labels") or {},
+        labels=item.document.value["metadata"].get("labels") or _NO_LABELS,
         source=item.document.origin,
     )
 
 
+@lru_cache
+def _reaching(stage: DesiredStage, reach: int | None) -> DesiredStage:
+    """Return a stage with its reach: one object for all targets that want the same."""
+    return replace(stage, reach=reach)
+
+
 def _digested(
-    item: Draft,
+    repo: str,
+    live_template: str | None,
     config: Mapping[str, Any],
     prompts: Mapping[ResourceId, DesiredPrompt],
-    *,
-    complete: bool,
 ) -> JsonObject:
     """Return all that decides the target's data, as far as it is declared.
 
     Defaults of the service are left out, so that spelling one out renames no revision; unless the
     template is only known live, where spelling one out may change something.
     """
-    spec = normalize.without_target_defaults(config) if complete else dict(config)
+    spec = dict(config) if live_template else normalize.without_target_defaults(config)
     for field in normalize.PROMPT_FIELDS:
         name = spec.get(field)
-        prompt = prompts.get(ResourceId(Kind.PROMPT, item.id.repo, name)) if name else None
+        prompt = prompts.get(ResourceId(Kind.PROMPT, repo, name)) if name else None
         if prompt:
             spec[field] = {"name": name, "digest": prompt.digest}
-    template = {} if complete else {"template": item.template}
+    template = {"template": live_template} if live_template else {}
     return {**template, "config": spec}
 
 
@@ -246,12 +255,13 @@ def _stage(stage: Stage, block: Mapping[str, Any], state: str) -> DesiredStage:
 
 
 def _policy(block: Mapping[str, Any]) -> Policy:
-    default = Policy()
+    if not block:
+        return _POLICY
     return Policy(
-        on_change=OnChange(block.get("on_change", default.on_change)),
-        on_shortfall=OnShortfall(block.get("on_shortfall", default.on_shortfall)),
-        retries=int(block.get("retries", default.retries)),
-        prevent_destroy=block.get("prevent_destroy", default.prevent_destroy),
+        on_change=OnChange(block.get("on_change", _POLICY.on_change)),
+        on_shortfall=OnShortfall(block.get("on_shortfall", _POLICY.on_shortfall)),
+        retries=int(block.get("retries", _POLICY.retries)),
+        prevent_destroy=block.get("prevent_destroy", _POLICY.prevent_destroy),
     )
 
 

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from reconciler.core.model.manifest import JsonValue
 
@@ -66,3 +66,9 @@ class Digest:
 def revision_name(name: str, digest_: str) -> str:
     """Return the live name of a revision: the name and the first 8 hex digits of the digest."""
     return f"{name}-{digest_.removeprefix(_PREFIX)[:_SHORT]}"
+
+
+def revised_names(live_names: Iterable[str]) -> frozenset[str]:
+    """Return the names of which some live name may be a revision, as far as its form tells."""
+    end = -_SHORT - 1
+    return frozenset(name[:end] for name in live_names if name[end : end + 1] == "-")

@@ -69,11 +69,12 @@ def _compare(live: dict[str, Any], declared: dict[str, Any]) -> tuple[FieldDiff,
 
 def same(one: JsonValue, other: JsonValue) -> bool:
     """Return whether two values mean the same JSON: 1 is 1.0, but not true."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
+    kind = type(one)
+    if kind is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(map(same, one.values(), map(other.get, one)))
+    if kind is list and type(other) is list:
         return len(one) == len(other) and all(map(same, one, other))
-    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+    return (kind is bool) is (type(other) is bool) and bool(one == other)
 
 
 def _differing_keys(live: dict[str, Any], declared: dict[str, Any]) -> list[FieldDiff]:

@@ -80,7 +80,8 @@ SeenTarget: TypeAlias = LiveTarget | Absent | Unreadable
 class Observed:
     """Everything a run saw, by live address (``ResourceId.name`` is the live name here).
 
-    What is missing from a mapping was not asked for, and counts as unreadable.
+    What is missing from a mapping was not asked for. It counts as absent where the listing of its
+    repo does not name it, and as unreadable otherwise.
     """
 
     repos: Mapping[str, SeenRepo] = field(default_factory=dict)
@@ -88,3 +89,22 @@ class Observed:
     targets: Mapping[ResourceId, SeenTarget] = field(default_factory=dict)
     prompt_names: Mapping[str, frozenset[str] | Unreadable] = field(default_factory=dict)
     target_names: Mapping[str, frozenset[str] | Unreadable] = field(default_factory=dict)
+
+    def prompt(self, id_: ResourceId) -> SeenPrompt:
+        """Return what is known of the prompt at a live address."""
+        return self.prompts.get(id_) or self._by_listing(id_, self.prompt_names)
+
+    def target(self, id_: ResourceId) -> SeenTarget:
+        """Return what is known of the target at a live address."""
+        return self.targets.get(id_) or self._by_listing(id_, self.target_names)
+
+    def _by_listing(
+        self, id_: ResourceId, listings: Mapping[str, frozenset[str] | Unreadable]
+    ) -> Absent | Unreadable:
+        repo = self.repos.get(id_.repo, NOT_ASKED)
+        if not isinstance(repo, LiveRepo):
+            return repo
+        listing = listings.get(id_.repo, NOT_ASKED)
+        if isinstance(listing, Unreadable):
+            return listing
+        return NOT_ASKED if id_.name in listing else Absent()

@@ -11,6 +11,7 @@ from reconciler.core.errors import ExitCode, worst
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.core.equality.canonical import Digest
     from reconciler.core.model.desired import Stage
     from reconciler.core.model.manifest import JsonValue, Kind, ResourceId
 
@@ -146,7 +147,7 @@ class Plan:
     estimate: Estimate = field(default_factory=Estimate)
     estimates: Mapping[ResourceId, Estimate] = field(default_factory=dict)
     live_names: Mapping[ResourceId, str] = field(default_factory=dict)
-    declared: str = ""
+    declared: Digest | None = None
     drawn_in: frozenset[ResourceId] = frozenset()
     offline: bool = False
     destruction: bool = False

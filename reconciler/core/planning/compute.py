@@ -99,7 +99,7 @@ def _live_stages(
         if isinstance(seen, Unreadable):
             yield Unknown(target.id, f"{stage}: {seen.why}")
             return
-        attempts = stages.attempts_of(locked, target.digest, live_name, stage)
+        attempts = stages.attempts_of(locked, target, live_name, stage)
         decision = stages.decide(want, seen, attempts, target.policy)
         yield Action(
             decision.verb,

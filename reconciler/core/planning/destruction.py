@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.model.observed import NOT_ASKED, Absent, LiveTarget
+from reconciler.core.model.observed import Absent, LiveTarget
 from reconciler.core.model.plan import Action, Plan, Reason, Unknown, Verb
 from reconciler.core.planning.resources import decide_all, describe_data, unreadable_stage
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model.desired import Desired, DesiredTarget
     from reconciler.core.model.lock import Lock
-    from reconciler.core.model.observed import Observed, SeenTarget
+    from reconciler.core.model.observed import Observed
 
 
 def compute_destruction(
@@ -45,7 +45,7 @@ def _destruction(
 ) -> Iterator[Action | Unknown]:
     # What is only about to be created under a name is not live; the old one under its own is.
     for name in dict.fromkeys((decided, target.name)):
-        live: SeenTarget = observed.targets.get(replace(target.id, name=name), NOT_ASKED)
+        live = observed.target(replace(target.id, name=name))
         if isinstance(live, Absent):
             continue
         why = unreadable_stage(live) if isinstance(live, LiveTarget) else live.why

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Action, Plan
 
 
-def declared(desired: Desired) -> str:
+def declared(desired: Desired) -> canonical.Digest:
     """Return a digest of everything declared and in scope."""
-    return canonical.digest(
-        {
+    return canonical.Digest(
+        lambda: {
             "repos": {str(id_): repo.base_model for id_, repo in desired.repos.items()},
             "prompts": {
                 str(id_): [prompt.digest, prompt.on_change]
@@ -35,7 +35,7 @@ def digest(plan: Plan) -> str:
     return canonical.digest(
         {
             "api_url": plan.api_url,
-            "declared": plan.declared,
+            "declared": str(plan.declared or ""),
             "actions": [_action(action) for action in plan.changes],
             "unknown": [[str(unknown.resource), unknown.why] for unknown in plan.unknown],
         }

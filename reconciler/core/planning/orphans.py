@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.model.observed import NOT_ASKED, LiveTarget, Unreadable
+from reconciler.core.model.observed import LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, Reason, Unknown, Verb
 from reconciler.core.planning.resources import describe_data, unreadable_stage
 
@@ -39,7 +39,7 @@ def prunings(
         locked = lock.targets.get(id_) if lock else None
         if locked is None:
             continue
-        live = observed.targets.get(replace(id_, name=locked.live_name), NOT_ASKED)
+        live = observed.target(replace(id_, name=locked.live_name))
         if isinstance(live, Unreadable):
             yield Unknown(id_, live.why)
         elif isinstance(live, LiveTarget):

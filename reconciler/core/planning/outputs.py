@@ -59,7 +59,7 @@ def _of_stage(
     if seen.status == COMPLETE and seen.lines is not None:
         entry = locked.stages.get(stage) if locked else None
         return Output(target.id, stage, live_name, seen.lines, entry.output if entry else None)
-    attempts = attempts_of(locked, target.digest, live_name, stage)
+    attempts = attempts_of(locked, target, live_name, stage)
     decision = decide(target.stage(stage), seen, attempts, target.policy)
     verdict = Verdict.BLOCKED if decision.verb is Verb.BLOCKED else Verdict.PENDING
     return Pulled(target.id, stage, verdict, decision.message or seen.status.replace("_", " "))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedStage, LockedTarget
-from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import (
     COMPLETE,
     FAILED,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.core.model.desired import Desired, DesiredTarget
+    from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
     from reconciler.core.model.plan import Action
 
@@ -92,7 +92,7 @@ def locked_target(
     for stage in Stage:
         if target.stage(stage).wanted:
             previous = old.stages.get(stage) if old else None
-            attempts = attempts_of(old, target.digest, live_name, stage)
+            attempts = attempts_of(old, target, live_name, stage)
             seen = live.stages.get(stage, _not_asked(live))
             expected = expected_lines(target, stage, live)
             entry = _locked_stage(seen, expected, attempts, previous, is_same=is_same)
@@ -150,4 +150,4 @@ def _merged(
 def _is_gone(id_: ResourceId, old: Lock, observed: Observed) -> bool:
     locked = old.targets.get(id_)
     name = locked.live_name if locked else id_.name
-    return isinstance(observed.targets.get(ResourceId(Kind.TARGET, id_.repo, name)), Absent)
+    return isinstance(observed.target(replace(id_, name=name)), Absent)

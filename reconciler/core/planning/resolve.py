@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.equality.canonical import revision_name
 from reconciler.core.model.observed import Absent, Unreadable
+from reconciler.core.planning.candidates import revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.core.model.desired import DesiredPrompt, DesiredTarget
+    from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.plan import FieldDiff
 
 Live = TypeVar("Live")
@@ -44,17 +46,16 @@ class Resolution:
 
 
 def resolve(
-    name: str,
-    digest: str,
-    look: Callable[[str], Live | Absent | Unreadable],
+    resource: DesiredPrompt | DesiredTarget,
+    look: Callable[[ResourceId], Live | Absent | Unreadable],
     compare: Callable[[Live], tuple[FieldDiff, ...]],
 ) -> Resolution:
     """Find the live counterpart of a declared resource under its name or its revision's name."""
-    own = _judge(name, look(name), compare)
+    own = _judge(resource.name, look(resource.id), compare)
     if own.match in {Match.EQUAL, Match.UNKNOWN}:
         return own
-    revised = revision_name(name, digest)
-    revision = _judge(revised, look(revised), compare)
+    revised = revision_of(resource)
+    revision = _judge(revised.name, look(revised), compare)
     if revision.match in {Match.EQUAL, Match.UNKNOWN}:
         return revision
     return replace(own, taken=revision.diff)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model.desired import Desired, DesiredPrompt, DesiredRepo, DesiredTarget
     from reconciler.core.model.lock import Lock
-    from reconciler.core.model.observed import LivePrompt, Observed
+    from reconciler.core.model.observed import Observed
 
 
 @dataclass(slots=True)
@@ -99,21 +99,16 @@ def _prompt(prompt: DesiredPrompt, decisions: Decisions) -> Action | Unknown:
     if hindrance:
         return hindrance
 
-    def look(name: str) -> LivePrompt | Absent | Unreadable:
-        live = ResourceId(Kind.PROMPT, prompt.repo, name)
-        return decisions.observed.prompts.get(live, _unlisted(prompt.repo, decisions))
-
     found = resolve(
-        prompt.name,
-        prompt.digest,
-        look,
+        prompt,
+        decisions.observed.prompt,
         lambda live: diff.prompt_diff(prompt.content, live.content),
     )
     locked = decisions.lock.prompts.get(prompt.id) if decisions.lock else None
     if found.match is Match.EQUAL:
         known = locked is not None and locked.live_name == found.live_name
         return _kept(prompt.id, found.live_name, known=known)
-    return _changed(prompt.id, prompt.digest, prompt.on_change, found, Reason.CONTENT_CHANGED)
+    return _changed(prompt, prompt.on_change, found, Reason.CONTENT_CHANGED)
 
 
 def _target(target: DesiredTarget, decisions: Decisions) -> Action | Unknown:
@@ -121,35 +116,23 @@ def _target(target: DesiredTarget, decisions: Decisions) -> Action | Unknown:
     if hindrance:
         return hindrance
 
-    def look(name: str) -> LiveTarget | Absent | Unreadable:
-        live = ResourceId(Kind.TARGET, target.repo, name)
-        return decisions.observed.targets.get(live, _unlisted(target.repo, decisions))
-
     config = resolved(target.config, target.repo, decisions.live_names)
-    found = resolve(
-        target.name, target.digest, look, lambda live: diff.target_diff(config, live.config)
-    )
+    look = decisions.observed.target
+    found = resolve(target, look, lambda live: diff.target_diff(config, live.config))
     locked = decisions.lock.targets.get(target.id) if decisions.lock else None
     if found.match is Match.EQUAL:
         known = locked is not None and locked.live_name == found.live_name
         return _kept(target.id, found.live_name, known=known)
-    change = _changed(
-        target.id, target.digest, target.policy.on_change, found, Reason.CONFIG_CHANGED
-    )
+    change = _changed(target, target.policy.on_change, found, Reason.CONFIG_CHANGED)
     if isinstance(change, Unknown) or change.verb is Verb.BLOCKED:
         return change
-    return _hindered_by_template(target, decisions) or _with_data(change, target, look(target.name))
-
-
-def _unlisted(repo: str, decisions: Decisions) -> Absent | Unreadable:
-    """Return what to take an unobserved name for: absent where its repo is about to be created."""
-    seen = decisions.observed.repos.get(repo, NOT_ASKED)
-    return seen if isinstance(seen, Absent) else NOT_ASKED
+    return _hindered_by_template(target, decisions) or _with_data(change, target, look(target.id))
 
 
 def _changed(
-    id_: ResourceId, digest: str, on_change: OnChange, found: Resolution, reason: Reason
+    resource: DesiredPrompt | DesiredTarget, on_change: OnChange, found: Resolution, reason: Reason
 ) -> Action | Unknown:
+    id_ = resource.id
     if found.match is Match.UNKNOWN:
         return Unknown(id_, found.why)
     if found.match is Match.MISSING:
@@ -157,7 +140,7 @@ def _changed(
     if on_change is OnChange.REPLACE:
         return Action(Verb.REPLACE, id_, reason, live_name=id_.name, diff=found.diff)
     if on_change is OnChange.REVISE:
-        live_name = revision_name(id_.name, digest)
+        live_name = revision_name(id_.name, resource.digest)
         if found.taken:
             text = f"{live_name}, the name of its revision, is taken by something that differs too"
             return Action(

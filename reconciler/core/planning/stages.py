@@ -13,7 +13,7 @@ from reconciler.core.model.observed import COMPLETE, FAILED, IN_PROGRESS, NOT_ST
 from reconciler.core.model.plan import Reason, Verb
 
 if TYPE_CHECKING:
-    from reconciler.core.model.desired import Stage
+    from reconciler.core.model.desired import DesiredTarget, Stage
     from reconciler.core.model.lock import LockedTarget
 
 _ON_SHORTFALL = {
@@ -55,12 +55,15 @@ def failed_attempts(locked_attempts: int) -> int:
     return max(locked_attempts, 1)
 
 
-def attempts_of(locked: LockedTarget | None, digest: str, live_name: str, stage: Stage) -> int:
+def attempts_of(
+    locked: LockedTarget | None, target: DesiredTarget, live_name: str, stage: Stage
+) -> int:
     """Return the attempts recorded for a stage; another config or revision starts afresh."""
-    if locked is None or (locked.digest, locked.live_name) != (digest, live_name):
+    seen = locked.stages.get(stage) if locked else None
+    if locked is None or seen is None or not seen.attempts:
         return 0
-    seen = locked.stages.get(stage)
-    return seen.attempts if seen else 0
+    is_same = (locked.live_name, locked.digest) == (live_name, target.digest)
+    return seen.attempts if is_same else 0
 
 
 def _after_failure(live: LiveStage, attempts: int, policy: Policy) -> StageDecision:
