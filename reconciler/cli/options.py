@@ -149,10 +149,12 @@ def _labels(
 
 
 def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    if value is None:
+        return None
     from reconciler.core.selection import shard
 
     try:
-        return None if value is None else shard.parse(value)
+        return shard.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
 

@@ -40,7 +40,15 @@ _NEVER = {
     "starlette",
     "uvicorn",
 }
-_OFFLINE = {"asyncio", "httptools", "logging", "ssl", "reconciler.client", "reconciler.engine"}
+_OFFLINE = {
+    "_hashlib",
+    "asyncio",
+    "httptools",
+    "logging",
+    "ssl",
+    "reconciler.client",
+    "reconciler.engine",
+}
 _PARSING = {"yaml", "jsonschema_rs", "pathspec"}
 _RUNNING = {
     "reconciler.core.model.events",

@@ -5,7 +5,6 @@ Key order, number style (1 or 1.0) and layout never change a digest. Never reads
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,9 @@ def dumps(value: JsonValue) -> str:
 
 def digest(value: JsonValue) -> str:
     """Return ``sha256:`` and the hex digest of the canonical JSON of a value."""
-    return _PREFIX + hashlib.sha256(dumps(value).encode()).hexdigest()
+    from hashlib import sha256  # not every command makes a digest
+
+    return _PREFIX + sha256(dumps(value).encode()).hexdigest()
 
 
 class Digest:
