@@ -156,7 +156,7 @@ def _of_long_jobs(seeds: int) -> Iterator[Figure]:
 
 def _long(progress: str, ratios: list[float], looks: list[int]) -> Iterator[Figure]:
     name, usual = "10-minute jobs / critical path", progress == "linear"
-    reach, which = (1.005, "") if usual else (1.10, f", progress: {progress}")
+    reach, which = (1.005, "") if usual else (1.05, f", progress: {progress}")
     note = f"virtual time; median of {len(ratios)}, at worst {max(ratios):.4f}"
     yield Figure(name + which, statistics.median(ratios), "x", reach, note)
     note = f"the most for any job; the median is {statistics.median(looks):.0f}"

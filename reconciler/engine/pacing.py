@@ -1,8 +1,10 @@
 """When to look at a job again: predicted from its progress instead of a fixed interval.
 
-Pure arithmetic on what was seen; the rules of politeness (floor and ceiling) are data. A job is
-taken to progress evenly until it is seen not to. What was counted bounds its end from both sides,
-since a count says only that the next line is not there yet, and every look narrows the bounds.
+Pure arithmetic on what was seen; the rules of politeness (floor, ceiling, blind share) are data. A
+job is taken to progress evenly until it is seen not to. What was counted bounds its end from both
+sides, since a count says only that the next line is not there yet, and every look narrows the
+bounds. Progress that is not even, or not known to be, only brings looks forward that would come
+anyway, so that no job is looked at much more often than one that tells nothing.
 """
 
 from __future__ import annotations
@@ -15,49 +17,47 @@ if TYPE_CHECKING:
     from reconciler.core.model.desired import Stage
     from reconciler.core.model.observed import LiveStage
 
-# How far to trust what is known, as shares of the time that a job took so far, chosen by trying
-# jobs of many lengths and shapes: the end of even ones is seen within 1 % of their time and in few
-# looks, that of most others within 10 %.
+# How far to trust what is known, chosen by trying jobs of many lengths and shapes: the end of even
+# ones is seen within 1 % of their time and in few looks.
 
-#: Without any progress to go by.
-_BLIND = 0.07
-#: The first looks at a job, of which nothing is known yet.
-_FIRST, _FIRST_LOOKS = 1.0, 2
-#: One sight of progress, which may be anything.
-_UNCONFIRMED = 0.45
-#: Sights that agree, for every step of progress that was counted, and for all together.
-_CONFIRMED, _FARTHEST = 0.3, 4.0
-#: At most so long, by how often progress turned out not to be even: it may just have begun late.
-_LONGEST = {0: math.inf, 1: 0.3}
-_UNEVEN = 0.12
-#: Near the end: no closer than this, and no look before the last moment if that is so near.
-_CLOSE, _CERTAIN = 0.005, 0.009
-#: The share of a predicted rest to let pass while the prediction is not confirmed.
-_TRUST = 0.5
-#: In units of the floor: blind looks keep this distance, and an end so near is waited for.
-_BLIND_FLOORS, _CERTAIN_FLOORS = 2.5, 3.0
+#: Blind looks keep this distance, in units of the floor: the 5 s that the API advises.
+_BLIND_FLOORS = 5.0
+#: The share to let pass of a time in which a job may end at any moment.
+_UNSURE = 0.3
+#: How far to trust even progress, in units of the time for which it was seen: for every step of it
+#: that can be told apart, and for all together.
+_TRUSTED, _FARTHEST = 0.3, 1.5
+#: Progress that changed its speed tells the end again once it was even for this share of a job's
+#: time, and is trusted again beyond the next look once it was uneven for no more than this share.
+_EVEN_AGAIN = 0.25
+#: No look is closer to the last one than this share of a job's time (or the floor), and an end
+#: that is certain to come within twice as much is waited for.
+_CLOSE = 0.005
 #: What counts as even still: nobody knows to the millisecond when a job began.
 _TOLERANCE = 0.02
 #: How much of the time that others took passes before one looks.
 _OF_OTHERS = 0.9
-
-
-#: What a percentage may be rounded to.
+#: What a percentage may be rounded to, and the smallest step that says anything of the whole.
 _PERCENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Never poll a job more often than every ``floor`` seconds, nor less than ``ceiling``."""
+    """Never poll a job more often than every ``floor`` seconds, nor less than every ``ceiling``.
+
+    ``blind`` is the share of its time after which a job that tells nothing is looked at again, and
+    so by how much its end may be seen late.
+    """
 
     floor: float
     ceiling: float
+    blind: float
 
 
 #: The API's official advice is 5–30 s; a second is still polite at the end of a job, where
-#: prediction puts its few looks.
-HOSTED = Pace(1.0, 30.0)
-LOOPBACK = Pace(0.02, 10.0)
+#: prediction puts its few looks. Looks at a service of one's own cost less than waiting does.
+HOSTED = Pace(1.0, 30.0, blind=0.15)
+LOOPBACK = Pace(0.02, 10.0, blind=0.08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,13 @@ class Forecast:
     started: float
     usual: float = 0.0
     from_beginning: bool = True
-    _looks: int = 0
     #: Where even progress began.
     _anchor: _Sight = field(init=False)
     _last: _Sight = field(init=False)
+    #: Whether the job ever told how far it is.
+    _told: bool = False
+    #: Sights of progress since the anchor, all of them even.
     _agreeing: int = 0
-    _bends: int = 0
     _earliest: float = -math.inf
     _latest: float = math.inf
 
@@ -131,71 +132,64 @@ class Forecast:
         self._anchor = self._last = _Sight(self.started, Progress(0.0, 0.0))
 
     def saw(self, now: float, progress: Progress | None, age: float = 0.0) -> None:
-        """Take note of how far the job was, ``age`` seconds ago at most; zero tells nothing."""
-        self._looks += 1
-        if progress is None or not progress.least:
+        """Take note of how far the job was, ``age`` seconds ago at most."""
+        if progress is None:
             return
         sight, before = _Sight(now, progress, age), self._last
         self._last = sight
-        stuck = self._uneven and progress.least <= self._anchor.progress.least
-        if stuck or (self._looks == 1 and not self.from_beginning):
+        if not (self._told or self.from_beginning):
             self._begin_again(sight)
         elif not self._agree(sight):
             grew = progress.least > before.progress.least
-            self._bends += 1 if grew else 2
             self._begin_again(before if grew else sight)
-            if grew:
-                self._agree(sight)
+            self._agree(sight)
+        self._told = True
 
     def delay(self, now: float, pace: Pace) -> float:
         """Return how long to wait before the next look."""
-        elapsed = now - self.started
-        wait = self._by_progress(now, elapsed, pace) if self._agreeing else self._blind(now, pace)
+        even, wait = now - self._anchor.now, self._blind(now, pace)
+        if self._agreeing > 1 and even >= _EVEN_AGAIN * (now - self.started):
+            wait = self._even(now, wait, pace.floor)
+        elif self._agreeing:
+            wait = min(wait, _UNSURE * max(self._latest - now, wait))
         return min(max(wait, pace.floor), pace.ceiling)
-
-    def _by_progress(self, now: float, elapsed: float, pace: Pace) -> float:
-        rest, even = self._earliest - now, now - self._anchor.now
-        if self._agreeing == 1:
-            wait = min(_TRUST * rest, _UNCONFIRMED * even)
-        else:
-            wait = min(rest, min(_CONFIRMED * self._steps(), _FARTHEST) * even)
-            if self._latest - now <= max(_CERTAIN_FLOORS * pace.floor, _CERTAIN * elapsed):
-                wait = self._latest - now
-        return max(min(wait, _LONGEST.get(self._bends, _UNEVEN) * elapsed), _CLOSE * elapsed)
-
-    def _steps(self) -> float:
-        """Return how many of the smallest steps that can be told apart were made evenly.
-
-        The bounds say nothing of that: they are narrow also when a sight hardly agrees with others.
-        """
-        progress = self._last.progress
-        step = progress.most - progress.least
-        return (progress.least - self._anchor.progress.least) / step if step else math.inf
 
     def _blind(self, now: float, pace: Pace) -> float:
         elapsed = now - self.started
-        share = _FIRST if self._looks < _FIRST_LOOKS else _BLIND
-        wait = max(share * elapsed, _BLIND_FLOORS * pace.floor)
+        wait = max(pace.blind * elapsed, _BLIND_FLOORS * pace.floor)
         return max(wait, min(_OF_OTHERS * self.usual - elapsed, elapsed))
 
+    def _even(self, now: float, blind: float, floor: float) -> float:
+        """Return the time to the end of an even job, or as much of it as can be trusted."""
+        close, rest = _CLOSE * (now - self.started), self._latest - now
+        if rest > 2 * max(floor, close):
+            rest = max(self._earliest - now, _UNSURE * rest)
+            rest = min(rest, max(blind, self._trusted(now)))
+        return max(rest, close)
+
+    def _trusted(self, now: float) -> float:
+        """Return for how long progress may be taken to go on evenly, unless it just changed.
+
+        The bounds say nothing of that: they are narrow also when a sight hardly agrees with others.
+        """
+        progress, even = self._last.progress, now - self._anchor.now
+        if even < (1 - _EVEN_AGAIN) * (now - self.started):
+            return 0.0
+        step = max(_PERCENT, progress.most - progress.least)
+        steps = (progress.least - self._anchor.progress.least) / step
+        return min(_TRUSTED * steps, _FARTHEST) * even
+
     def _agree(self, sight: _Sight) -> bool:
-        """Narrow the bounds of the end by another sight; return whether there is still one."""
+        """Narrow the bounds of the end by another sight, unless they contradict each other."""
         bounds = _bounds(self._anchor, sight)
         earliest, latest = max(bounds[0], self._earliest), min(bounds[1], self._latest)
-        if earliest > latest:
-            passed = sight.now - self._anchor.now
-            unsure = _TOLERANCE + (sight.age + self._anchor.age) / passed if passed else math.inf
-            if earliest - latest > unsure * (earliest - self._anchor.now):
-                return False
-            earliest, latest = bounds
+        passed, ages = sight.now - self._anchor.now, sight.age + self._anchor.age
+        unsure = (_TOLERANCE * passed + ages) * (earliest - self._anchor.now)
+        if earliest > latest and (earliest - latest) * passed > unsure:
+            return False
         self._earliest, self._latest = earliest, latest
-        self._agreeing += 1
+        self._agreeing += sight.progress.least > self._anchor.progress.least
         return True
-
-    @property
-    def _uneven(self) -> bool:
-        """Tell whether progress stopped or changed its speed; that it began late is no change."""
-        return self._bends > 1
 
     def _begin_again(self, anchor: _Sight) -> None:
         self._anchor, self._agreeing = anchor, 0
