@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,24 +74,13 @@ def _invalid(error: InvalidManifestsError) -> ExitCode:
     return error.exit_code
 
 
-def _broken_pipe(_: BaseException) -> ExitCode:
-    # Who reads our output has gone, `head` for one.
-    _give_up_stdout()
-    return ExitCode.OK
-
-
 def _system(error: OSError) -> ExitCode:
     is_closed = streams.is_stdout_closed(error)
     if error.errno not in _FULL and not is_closed:
         return _internal(error)
-    _give_up_stdout()
+    streams.give_up_stdout()
     _say(f"error: cannot write: {'stdout is closed' if is_closed else error.strerror}")
     return ExitCode.ERROR
-
-
-def _give_up_stdout() -> None:
-    """Let what is still to be written to stdout go nowhere: the interpreter would complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _internal(error: BaseException) -> ExitCode:
@@ -115,7 +103,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _TELLERS: tuple[tuple[Any, Callable[[Any], ExitCode]], ...] = (
     (KeyboardInterrupt, _interrupted),
     (click.Abort, _interrupted),
-    (BrokenPipeError, _broken_pipe),
     (SystemExit, _exit),
     (click.exceptions.Exit, _exit),
     (click.UsageError, _usage),

@@ -2,7 +2,8 @@
 
 A stream that is closed stays useless, but its number is taken, so that no file opened later (the
 lockfile, a socket) gets it and is written to by mistake. What cannot be told on stderr is not told,
-and changes nothing else. Never looks at what is written.
+and changes nothing else. Whoever stops reading stdout has read enough, as ``head`` has: the rest
+goes nowhere, and how a command ends does not depend on that. Never looks at what is written.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def secure() -> None:
     if sys.stdout is None:
         # Open for reading only, so that writing to it fails as it does for a closed one.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", closefd=False)
+    sys.stdout = _leavable()
     if sys.stderr is None:
         os.open(os.devnull, os.O_WRONLY)
     sys.stderr = _forgiving()
@@ -41,6 +43,30 @@ def is_stdout_closed(error: OSError) -> bool:
     return fcntl.fcntl(_OUT, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
 
 
+def is_stdout_deserted() -> bool:
+    """Return whether what reads stdout was found to have gone."""
+    return _Leavable.is_left
+
+
+def give_up_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere: the interpreter would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _OUT)
+
+
+class _Leavable(io.FileIO):
+    """A file whose reader may go at any time."""
+
+    is_left = False
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            type(self).is_left = True
+            give_up_stdout()
+            return super().write(data)
+
+
 class _Forgiving(io.FileIO):
     """A file to which everything can be written, though it may be lost."""
 
@@ -50,6 +76,11 @@ class _Forgiving(io.FileIO):
             return super().write(data) or size  # None where the other end takes nothing now
         except OSError:
             return size
+
+
+def _leavable() -> io.TextIOWrapper:
+    old, raw = sys.stdout, io.BufferedWriter(_Leavable(_OUT, "w", closefd=False))
+    return io.TextIOWrapper(raw, old.encoding, old.errors, line_buffering=old.isatty())
 
 
 def _forgiving() -> io.TextIOWrapper:

@@ -273,7 +273,7 @@ async def _is_there_still(run: Run, action: Action) -> bool:
     Raises ConflictError where it is not what the plan saw, UnreachableError where nobody knows.
     """
     id_ = replace(action.resource, name=action.live_name)
-    planned, seen = run.observed.targets.get(id_), await run.api.target(id_.repo, id_.name)
+    planned, seen = run.observed.target(id_), await run.api.target(id_.repo, id_.name)
     if isinstance(seen, Absent):
         return False
     if not isinstance(planned, LiveTarget) or await _differs(run, id_, planned, seen):

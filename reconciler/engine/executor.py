@@ -126,7 +126,7 @@ def _blocked(action: Action, emit: Callable[[Event], None]) -> Outcome:
 
 async def _converge(run: Run, target: DesiredTarget) -> None:
     live_name = run.plan.live_names[target.id]
-    seen = run.observed.targets.get(replace(target.id, name=live_name))
+    seen = run.observed.target(replace(target.id, name=live_name))
     if target.id in run.created or not isinstance(seen, LiveTarget):
         seen = LiveTarget(resolved(target.config, target.repo, run.plan.live_names))
     await converge(run, target, seen, live_name)

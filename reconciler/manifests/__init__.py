@@ -27,11 +27,16 @@ __all__ = ["Manifests", "load"]
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What the manifests declare. ``root`` is the directory they were read from."""
+    """What the manifests declare. ``root`` is the directory they were read from.
+
+    ``files`` and ``documents`` count what was read; a TargetSet is one document.
+    """
 
     desired: Desired
     warnings: tuple[Diagnostic, ...]
     root: Path
+    files: int
+    documents: int
 
 
 def load(path: Path) -> Manifests:
@@ -47,4 +52,5 @@ def load(path: Path) -> Manifests:
         diagnostics = tuple(sorted({*loading.diagnostics, *map(loading.located, told(problems))}))
     if has_errors(diagnostics):
         raise InvalidManifestsError(diagnostics)
-    return Manifests(desired, diagnostics, found.root)
+    documents = {(document.file, document.index) for document in loading.documents}
+    return Manifests(desired, diagnostics, found.root, len(found.sources), len(documents))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.render.style import shorten
@@ -41,6 +42,9 @@ def text(field: Field, *, width: int = 80, recursive: bool = False) -> str:
     if field.fields:
         below = _tree(field.fields, _INDENT) if recursive else _lines(field.fields, width)
         lines += ["", "FIELDS:", *below]
+    if field.fields and field.field_rules:
+        rules = (_wrapped(rule, width, _INDENT) for rule in field.field_rules)
+        lines += ["", "RULES OF THESE FIELDS:", *chain.from_iterable(rules)]
     return "\n".join(lines) + "\n"
 
 
@@ -52,9 +56,11 @@ def value(field: Field) -> dict[str, Any]:
         "required": field.required,
         "deprecated": field.deprecated,
         "bounds": list(field.bounds),
+        "rules": list(field.rules),
         **({} if field.default is None else {"default": json.loads(field.default)}),
         "examples": [json.loads(example) for example in field.examples],
         "description": field.description,
+        "field_rules": list(field.field_rules),
         "fields": [value(inner) for inner in field.fields],
     }
 
@@ -67,6 +73,7 @@ def _facts(field: Field, width: int) -> Iterator[str]:
         ("BOUNDS:", "; ".join(field.bounds)),
         ("DEFAULT:", field.default or ""),
         ("REQUIRED:", "yes" if field.required else ""),
+        ("RULES:", "; ".join(field.rules)),
         ("DEPRECATED:", "yes" if field.deprecated else ""),
         ("EXAMPLE:", "; ".join(field.examples)),
     ]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Reason, Verb
+from reconciler.render import causes
 from reconciler.render.style import Style, counted, safe, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.core.model.manifest import ResourceId
-    from reconciler.core.model.plan import Action, Estimate, FieldDiff, Plan
+    from reconciler.core.model.plan import Action, Estimate, FieldDiff, Plan, Unknown
 
 _SYMBOLS = {
     Verb.CREATE: "+",
@@ -58,11 +59,8 @@ def text(plan: Plan, style: Style, *, width: int = 80, verbose: bool = False) ->
     for action in shown:
         needed = action.resource in plan.drawn_in
         lines.extend(_action(action, style, width, names, needed=needed))
-    for unknown in plan.unknown:
-        label = style.bad(f"  ? {'unknown':<{_VERB_WIDTH}}")
-        kind = unknown.resource.kind.lower()
-        lines.append(f"{label} {kind:<{_KIND_WIDTH}} {safe(str(unknown.resource))}")
-        lines.extend(_wrapped(unknown.why, width))
+    for group in _by_cause(plan.unknown, apart=verbose):
+        lines.extend(_unread(group, style, width))
     planned = {action.resource for action in plan.changes}
     for id_ in plan.orphans:
         if id_ not in planned:
@@ -71,6 +69,25 @@ def text(plan: Plan, style: Style, *, width: int = 80, verbose: bool = False) ->
         lines.append("")
     lines.extend(_totals(plan, style, width))
     return "\n".join(lines) + "\n"
+
+
+def _by_cause(unknown: Iterable[Unknown], *, apart: bool) -> Iterable[list[Unknown]]:
+    """Return what could not be read, together where it is for the same reason."""
+    groups: dict[object, list[Unknown]] = {}
+    for each in unknown:
+        groups.setdefault(each.resource if apart else causes.cause(each.why), []).append(each)
+    return groups.values()
+
+
+def _unread(group: list[Unknown], style: Style, width: int) -> Iterator[str]:
+    label = style.bad(f"  ? {'unknown':<{_VERB_WIDTH}}")
+    ids = [each.resource for each in group]
+    if len(ids) > 1:
+        yield f"{label} {_resources(len(ids))}"
+        yield from _wrapped(causes.names(ids), width)
+    else:
+        yield f"{label} {ids[0].kind.lower():<{_KIND_WIDTH}} {safe(str(ids[0]))}"
+    yield from _wrapped(causes.common(each.why for each in group), width)
 
 
 def _orphan(id_: ResourceId, style: Style, width: int) -> Iterator[str]:

@@ -8,8 +8,8 @@ from reconciler.core import durations
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
 from reconciler.core.watching.rounds import Ending
-from reconciler.render import notification
-from reconciler.render.style import Style, shorten
+from reconciler.render import causes, notification
+from reconciler.render.style import Style, counted, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,16 +59,17 @@ def _did(did: Mapping[EventKind, int]) -> str:
 
 
 def _changed(value: Round) -> str:
-    lines = [notification.line(it) for it in notification.worst_first(value.changes)]
-    more = len(lines) - _MOST
-    return "; ".join([*lines[:_MOST], *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join(notification.lines(value.changes, _MOST))
 
 
 def _trouble(result: RunResult | None) -> str:
     """Return what is still wrong, so that a line is never without its reason."""
     outcomes = result.outcomes if result else ()
     found = [it for code in _WORST_FIRST for it in outcomes if it.code is code]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    why = causes.common(it.message for it in found)
+    if len(found) > causes.FEW and why:
+        return f"{counted(len(found), 'resource')}: {why}"
+    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
     return f"{_outcome(found[0])}{more}" if found else ""
 
 

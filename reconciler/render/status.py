@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import FAILED, IN_PROGRESS
 from reconciler.core.planning.report import NOT_WANTED, UNKNOWN
+from reconciler.render import causes
 from reconciler.render.plan import counts
 from reconciler.render.style import Style, counted, safe, shorten
 
@@ -141,6 +142,8 @@ def _standing(plan: Plan, style: Style, width: int) -> list[str]:
         return [style.good("Converged: live state satisfies every manifest.")]
     if plan.unknown:
         count = counted(len(plan.unknown), "resource")
-        return [style.bad(f"Live state could not be read for {count}.")]
+        why = causes.common(each.why for each in plan.unknown)
+        text = f"Live state could not be read for {count}{f': {safe(why)}' if why else ''}."
+        return [style.bad(line) for line in textwrap.wrap(text, width)]
     text = f"Not converged: {counts(plan)}. `reconciler plan` tells more."
     return [style.warn(line) for line in textwrap.wrap(text, width)]

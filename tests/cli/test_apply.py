@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from reconciler.client.direct import DirectTransport
 from reconciler.core.errors import ExitCode
 from reconciler.lockfile import hold
@@ -304,3 +306,15 @@ def test_local_and_the_quickstart_work_without_any_set_up(
 def test_the_lockfile_holds_no_key(project: Project) -> None:
     project.run("apply")
     assert project.environment["BREAD_API_KEY"] not in project.lockfile.read_text()
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "status"])
+def test_an_api_that_is_away_is_told_at_one_glance(project: Project, command: str) -> None:
+    project.targets(*(target(f"t{number}") for number in range(40)))
+    ended = project.run(command, access=("--api-url", "http://127.0.0.1:9"))
+    assert ended.code == ExitCode.ERROR
+    text = ended.out + ended.err
+    assert "Live state could not be read for 43 resources" in text
+    assert " ".join(text.split()).count("connection refused") == 1
+    if command != "status":  # which is a table of all targets, whatever is known of them
+        assert text.count("\n") < 10

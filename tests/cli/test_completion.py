@@ -209,7 +209,7 @@ def typed(commands: Path, *start: str, keys: str, found: Callable[[str], bool]) 
         os.write(master, keys.encode())
         while not found(shown) and time.monotonic() < ending:
             if select.select([master], [], [], 0.1)[0]:
-                shown += os.read(master, 4096).decode(errors="replace")
+                shown += os.read(master, 4096).decode(errors="replace").replace("\a", "")
         return shown
     finally:
         running.kill()
@@ -225,6 +225,11 @@ def typed(commands: Path, *start: str, keys: str, found: Callable[[str], bool]) 
         ("reconciler status --target coding/be\t", "--target coding/beta"),
         ("reconciler plan --format mark\t", "--format markdown"),
         ("reconciler plan bel\t", "plan below"),
+        ("reconciler plan --format=mark\t", "--format=markdown "),
+        ("reconciler plan --target=coding/be\t", "--target=coding/beta "),
+        ('reconciler plan --target="coding/be\t', '--target="coding/beta" '),
+        ("FOO=1 reconciler plan -l team=to\t", "-l team=tools "),
+        ("reconciler apply --plan=a.ya\t", "--plan=a.yaml "),
     ],
 )
 def test_bash_completes_what_is_typed(commands: Path, line: str, completed: str) -> None:
@@ -236,33 +241,98 @@ def test_bash_completes_what_is_typed(commands: Path, line: str, completed: str)
     assert completed in shown
 
 
-@needed("bash")
-def test_bash_is_offered_targets(commands: Path) -> None:
+def in_bash(line: str, replaced: str, words: list[str], commands: Path) -> list[str]:
+    """Complete a line as bash does; ``replaced`` is what it would put an offer in the place of."""
     script = (
-        'eval "$(reconciler completion bash)"; COMP_WORDS=(reconciler status --target co);'
-        'COMP_CWORD=3; _reconciler_completion reconciler; echo "${COMPREPLY[@]}"'
+        'eval "$(reconciler completion bash)"; COMP_LINE=$1 COMP_POINT=${#1} replaced=$2; shift 2;'
+        'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1));'
+        '_reconciler_completion reconciler "$replaced" before; printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    told = shell("bash", "-O", "progcomp", "-c", script, commands=commands)
-    assert told == "coding/alpha coding/beta\n"
+    told = shell("bash", "-uc", script, "bash", line, replaced, *words, commands=commands)
+    return told.splitlines()
+
+
+OTHERS = ["deep/down", "sets/tuned-*-*"]
+
+
+@needed("bash")
+@pytest.mark.parametrize(
+    ("line", "replaced", "expected"),
+    [
+        ("status --target ", "", ["coding/alpha", "coding/beta", *OTHERS, "zone/one"]),
+        ("status --target coding/b", "coding/b", ["coding/beta"]),
+        ("plan --format=", "", ["text", "json", "markdown"]),
+        ("plan --format=ma", "ma", ["markdown"]),
+        ("plan --target=co", "co", ["coding/alpha", "coding/beta"]),
+        ("plan --target=sets/", "sets/", ["sets/tuned-*-*"]),
+        ('plan --target="coding/b', "coding/b", ["coding/beta"]),
+        ("plan below --exclude=d", "d", ["deep/down"]),
+        ("plan -l team=", "", ["docs", "tools"]),
+        ('plan -l "team=d', "team=d", ["team=docs"]),
+        ("plan --selector=team=d", "d", ["docs"]),
+        ("plan -l zone=a:", "", ["b@c:d"]),
+        ("plan -l zone=a:b@c", "@c", ["@c:d"]),
+        ("plan --selector=zone=a:b", "b", ["b@c:d"]),
+        ("plan --format=text --out=x --pru", "--pru", ["--prune"]),
+        ("plan --format = --pru", "--pru", ["--prune"]),
+    ],
+)
+def test_bash_is_offered_what_completes_its_part_of_a_word(
+    there: Path, commands: Path, line: str, replaced: str, expected: list[str]
+) -> None:
+    (there / "labels.yaml").write_text(
+        "kind: Target\nmetadata: {repo: zone, name: one, labels: {zone: 'a:b@c:d'}}\n"
+    )
+    words = re.findall(r'"\S*|[=:@]+|[^\s=:@]+', line) + [""] * line.endswith(" ")
+    assert in_bash(f"reconciler {line}", replaced, ["reconciler", *words], commands) == expected
+
+
+@needed("bash")
+@pytest.mark.usefixtures("there")
+def test_a_bash_that_does_not_split_at_equals_signs_is_offered_all_of_the_word(
+    commands: Path,
+) -> None:
+    line = "reconciler plan --format=ma"
+    offers = in_bash(line, "--format=ma", line.split(" "), commands)
+    assert offers == ["--format=markdown"]
 
 
 @needed("zsh")
-def test_zsh_completes_what_is_typed(commands: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("reconciler status --target coding/be\t", "--target coding/beta"),
+        ("reconciler status --target=coding/be\t", "--target=coding/beta"),
+        ("reconciler plan --format=mark\t", "--format=markdown"),
+        ("reconciler plan -l team=to\t", "-l team=tools"),
+        ("reconciler plan --selector=team=to\t", "--selector=team=tools"),
+        ("reconciler apply --plan=a.ya\t", "--plan=a.yaml"),
+    ],
+)
+def test_zsh_completes_what_is_typed(commands: Path, line: str, completed: str) -> None:
     (commands / ".zshrc").write_text(
         'PS1="> "\nautoload -U compinit; compinit -u\neval "$(reconciler completion zsh)"\n'
     )
-    completed = "--target coding/beta"
-    shown = typed(
-        commands, "zsh", "-i",
-        keys="reconciler status --target coding/be\t", found=lambda text: completed in text,
-    )  # fmt: skip
+    shown = typed(commands, "zsh", "-i", keys=line, found=lambda text: completed in text)
     assert completed in shown
 
 
 @needed("fish")
-def test_fish_is_offered_commands_and_targets(commands: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("reconciler status --target coding/", ["coding/alpha", "coding/beta"]),
+        ("reconciler status --target=coding/", ["--target=coding/alpha", "--target=coding/beta"]),
+        ("reconciler plan --format=ma", ["--format=markdown"]),
+        ("reconciler plan -l team=", ["team=docs", "team=tools"]),
+        ("reconciler plan --selector=team=", ["--selector=team=docs", "--selector=team=tools"]),
+        ("reconciler apply --plan=a.ya", ["--plan=a.yaml"]),
+        ("reconciler stat", ["status"]),
+    ],
+)
+def test_fish_is_offered_what_completes_the_word(
+    commands: Path, line: str, expected: list[str]
+) -> None:
     script = "reconciler completion fish | source; complete --do-complete "
-    told = shell("fish", "-c", f"{script}'reconciler status --target coding/'", commands=commands)
-    assert told.splitlines() == ["coding/alpha", "coding/beta"]
-    told = shell("fish", "-c", f"{script}'reconciler stat'", commands=commands)
-    assert told.split("\t")[0].strip() == "status"
+    told = shell("fish", "-c", f"{script}'{line}'", commands=commands)
+    assert [offer.partition("\t")[0] for offer in told.splitlines()] == expected

@@ -35,6 +35,9 @@ def test_a_field_is_told_as_text_and_as_json(capsys: pytest.CaptureFixture[str])
     value = ended(capsys, "explain", "target.spec.temperature", "--format", "json").json
     assert (value["path"], value["default"]) == ("Target.spec.temperature", 1.0)
     assert value["bounds"] == ["at least 0", "at most 2"]
+    value = ended(capsys, "explain", "prompt.spec", "--format", "json").json
+    assert "exactly one of messages, messages_file" in value["field_rules"]
+    assert value["fields"][0]["rules"] == ["exactly one of messages, messages_file"]
 
 
 def test_the_whole_tree_is_told_on_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,6 +305,15 @@ class TestPlanning:
         as_if_changed(project, "one/stim")
         assert "record 4 of 4 is another one" in project.run("plan", access=local).err
 
+    @pytest.mark.parametrize("form", ["text", "json"])
+    def test_apply_tells_it_as_well(self, applied: Project, form: str) -> None:
+        applied.run("pull")
+        as_if_changed(applied, "one/stim")
+        done = applied.run("apply", "--format", form)
+        assert done.code == ExitCode.OK
+        assert done.err.startswith("warning: coding/one stim: the data changed since it was pulled")
+        assert applied.run("apply", "--format", form, "-q").err == ""
+
 
 class TestTelling:
     def test_quiet_leaves_the_last_word(self, applied: Project) -> None:

@@ -115,6 +115,48 @@ def test_invalid_manifests_end_it_before_anything_is_shown(project: Project) -> 
     assert project.run("status", *WATCH).code == ExitCode.INVALID
 
 
+def test_manifests_are_read_again_when_a_file_of_theirs_changes(project: Project) -> None:
+    running = project.start("status", *WATCH)
+    read_until(running.stdout, lambda text: "Not converged" in text)
+    generators = [{"type": "hardcoded", "questions_file": "questions.txt"}]
+    project.write("questions.txt", "Why?\n")
+    project.write("more.yaml", target("three", spec={"generators": generators}))
+    read_until(running.stdout, lambda text: "coding/three stim: missing 0 / 1" in text)
+    project.write("questions.txt", "Why?\nHow?\n")
+    read_until(running.stdout, lambda text: "coding/three stim: missing 0 / 2" in text)
+    assert stopped(running) == ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "json")])
+def test_while_manifests_are_invalid_what_they_said_before_is_shown(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    running = project.start("status", *WATCH, *options)
+    read_until(running.stdout, lambda text: "\n" in text)
+    project.write("bad.yaml", "kind: Nonsense\n", "kind: More\n")
+    told = read_until(running.stderr, lambda text: "\n" in text)
+    assert told.startswith(
+        "warning: the manifests cannot be used as they are, shown is what they said before: "
+        f"{project.root}/bad.yaml:1:"
+    )
+    assert re.search(r" \(and \d+ more\)\n$", told)
+    (project.root / "bad.yaml").unlink()
+    assert read_until(running.stderr, lambda text: "\n" in text) == (
+        "The manifests can be used again.\n"
+    )
+    assert project.run("apply").code == ExitCode.OK
+    read_until(running.stdout, lambda text: "Converged" in text or '"converged": true' in text)
+    assert stopped(running) == ExitCode.INTERRUPTED
+
+
+def test_a_selection_that_matches_nothing_any_more_is_told(project: Project) -> None:
+    running = project.start("status", *WATCH, "--target", "coding/one")
+    read_until(running.stdout, lambda text: "Not converged" in text)
+    project.targets(target("two"))
+    assert "coding/one" in read_until(running.stderr, lambda text: "\n" in text)
+    assert stopped(running) == ExitCode.INTERRUPTED
+
+
 class Terminal:
     """A process on a terminal of a size, and all that it was shown."""
 
@@ -182,3 +224,16 @@ def test_in_a_low_window_targets_that_are_settled_give_way(project: Project) -> 
     assert shown.count("\n") < 12
     left = 20 - len(re.findall(r"coding/t\d\d", shown))
     assert f"… and {left} more targets" in shown
+
+
+def test_on_a_terminal_invalid_manifests_are_told_below_the_table(project: Project) -> None:
+    terminal = Terminal(project, "--no-color", rows=24)
+    terminal.until(lambda text: "coding/one" in text)
+    project.write("bad.yaml", "kind: Nonsense\n")
+    shown = terminal.until(lambda text: "bad.yaml" in text)
+    assert shown.rindex("coding/two") < shown.rindex("warning: the manifests cannot be used")
+    (project.root / "bad.yaml").unlink()
+    before = len(shown)
+    terminal.until(lambda text: "coding/two" in text[before:])
+    terminal.stop()
+    assert "warning" not in terminal.shown[terminal.shown.rindex("TARGET") :]

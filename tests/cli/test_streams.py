@@ -12,7 +12,7 @@ from processes import SAME_CODE
 
 from reconciler.core.errors import ExitCode
 
-from .project import Ended, Project
+from .project import Ended, Project, process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +114,59 @@ def test_no_file_takes_the_place_of_a_closed_stream(project: Project) -> None:
     assert whole.startswith("# Written by reconciler")
     assert project.run("apply").code == ExitCode.OK
     assert project.lockfile.read_text() == whole
+
+
+# A reader that has gone, as ``head`` does
+
+
+def unread(*arguments: str, key: str = "some-key", timeout: float = 30) -> Ended:
+    """Run the command where nobody reads its stdout any more, from the first byte on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    running = process(*arguments, env={"BREAD_API_KEY": key}, stdout=writing)
+    os.close(writing)
+    _, err = running.communicate(timeout=timeout)
+    return Ended(running.returncode, "", err)
+
+
+def unread_project(project: Project, command: str, *options: str) -> Ended:
+    key = project.environment["BREAD_API_KEY"]
+    return unread(command, str(project.root), *project.access, *options, key=key)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["schema"], ["--help"], ["--version"], ["plan", "--help"], ["explain", "target"]]
+)
+def test_whoever_stops_reading_has_read_enough(arguments: list[str]) -> None:
+    assert unread(*arguments) == Ended(ExitCode.OK, "", "")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("command", ["validate", "plan", "status", "refresh"])
+def test_the_exit_code_is_the_same_whether_anybody_reads(
+    project: Project, command: str, form: str
+) -> None:
+    assert unread_project(project, command, "-q", "--format", form) == Ended(ExitCode.OK, "", "")
+
+
+def test_what_is_pending_or_wrong_is_no_less_so_for_not_being_read(
+    project: Project, broken: str
+) -> None:
+    assert unread_project(project, "plan", "--detailed-exitcode").code == ExitCode.PENDING
+    assert unread("validate", "--format", "json", broken).code == ExitCode.INVALID
+    project.environment = {"BREAD_API_KEY": "a wrong one"}
+    ended = unread_project(project, "apply", "--format", "json")
+    assert ended.code == ExitCode.ERROR
+    assert ended.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_run_goes_on_to_its_end_when_nobody_reads_of_it(project: Project, form: str) -> None:
+    assert unread_project(project, "apply", "-q", "--format", form) == Ended(ExitCode.OK, "", "")
+    assert project.run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_only_shows_ends_when_nobody_looks(project: Project, form: str) -> None:
+    ended = unread_project(project, "status", "--watch", "--interval", "1h", "--format", form)
+    assert ended == Ended(ExitCode.OK, "", "")

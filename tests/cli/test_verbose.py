@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.core.errors import ExitCode
 
-if TYPE_CHECKING:
-    from .project import Project
+from .project import Project, target
 
-MANIFESTS = r"Manifests: {root} \(1 repo, 2 prompts, 2 targets\), read in \d+\.\d\d s\.\n"
+MANIFESTS = (
+    r"Manifests: {root} \(2 files, 5 documents: 1 repo, 2 prompts, 2 targets\), "
+    r"read in \d+\.\d\d s\.\n"
+)
+SET = """\
+apiVersion: reconciler/v1
+kind: TargetSet
+metadata: {repo: coding, name: "by-${{ matrix.number }}"}
+matrix: {number: [3, 4]}
+template:
+  spec:
+    teacher_prompt: expert
+    generators: [{type: hardcoded, questions: ["Why?"]}]
+"""
 LIVE = r"Live state: {url}, [1-9]\d* requests in \d+\.\d\d s\.\n"
 LOCKFILE = r"Lockfile: {root}/reconciler\.lock\.\n"
 
@@ -43,6 +54,23 @@ def test_who_validates_is_told_what_was_read(project: Project, form: str) -> Non
     project.run("apply")
     with_lockfile = project.run("validate", "-v", "--lockfile", str(project.lockfile))
     assert fits(project, MANIFESTS + LOCKFILE, with_lockfile.err), with_lockfile.err
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_who_plans_is_told_what_was_read(project: Project, command: str) -> None:
+    first, _, rest = project.run(command, "-v").err.partition("\n")
+    assert fits(project, MANIFESTS, f"{first}\n"), first
+    assert "Manifests: " not in rest
+    assert "Manifests: " not in project.run(command).err
+    assert project.run(command, "-v", "-q").err == ""
+
+
+def test_a_set_is_one_document_and_a_part_of_a_project_is_read_as_a_whole(
+    project: Project,
+) -> None:
+    project.targets(SET, target("one"))
+    more = project.run("validate", "-v", "--target", "coding/one")
+    assert "(2 files, 5 documents: 1 repo, 2 prompts, 1 target)" in more.err
 
 
 def test_what_was_asked_in_vain_is_told_as_well(

@@ -275,6 +275,19 @@ def test_an_api_that_is_away_is_a_failed_round_and_pauses_grow(project: Project)
     assert not project.lockfile.exists()
 
 
+def test_an_api_that_is_away_is_one_sentence_in_every_round(project: Project) -> None:
+    project.access = ("--api-url", "http://127.0.0.1:9")
+    project.targets(*(target(f"t{number}") for number in range(40)))
+    running = project.start("watch", "--interval", "0.1s")
+    assert running.stdout
+    lines = [running.stdout.readline() for _ in range(2)]
+    running.terminate()
+    outcome(running)
+    why = "GET /v1/repo/coding: connection refused"
+    assert f"failed: 43 resources could not be read: {why} (in " in lines[0]
+    assert f"failed: 43 resources: {why} (in " in lines[1]
+
+
 def test_a_failing_target_is_told_once_and_leaves_the_others_alone(project: Project) -> None:
     project.targets(target("one"), target("broken", spec=BROKEN, policy={"retries": 0}))
     with watching(project) as watch:

@@ -56,6 +56,74 @@ def test_types_are_told_in_words(path: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "rules", "field_rules"),
+    [
+        (
+            "prompt.spec",
+            [],
+            ["exactly one of messages, messages_file", "not both tools and tools_file"],
+        ),
+        (
+            "prompt.spec.messages",
+            ["exactly one of messages, messages_file"],
+            ["not both content and content_file"],
+        ),
+        (
+            "target.spec.generators",
+            [],
+            [
+                "at least one of questions, questions_file where type is hardcoded",
+                "dataset is required where type is from_dataset",
+                "not both questions and questions_file",
+                "not both template_content and template_file",
+            ],
+        ),
+        (
+            "targetset.template.spec.generators[0].dataset",
+            ["dataset is required where type is from_dataset"],
+            [],
+        ),
+        ("target.spec", [], []),
+        ("targetset.matrix.model", [], []),
+    ],
+)
+def test_rules_say_which_fields_go_together(
+    path: str, rules: list[str], field_rules: list[str]
+) -> None:
+    field = explained(path)
+    assert (list(field.rules), list(field.field_rules)) == (rules, field_rules)
+
+
+def together(schema: Any) -> set[frozenset[str]]:
+    """Return the fields that a schema ties to one another, by whatever keyword."""
+    if isinstance(schema, list):
+        return {names for item in schema for names in together(item)}
+    if not isinstance(schema, dict):
+        return set()
+    assert not schema.keys() & {"dependentRequired", "dependentSchemas"}, "to be explained, too"
+    found = {names for item in schema.values() for names in together(item)}
+    for branches in (schema.get("oneOf", []), schema.get("anyOf", [])):
+        choices = [set(it["required"]) for it in branches if "required" in it and "type" not in it]
+        found |= {frozenset().union(*choices)} if choices else set()
+    apart = schema["not"].get("required") if "not" in schema else None
+    return found | ({frozenset(apart)} if apart else set())
+
+
+def test_no_rule_of_the_schema_is_left_out() -> None:
+    told = {
+        frozenset(name for name in (inner.name for inner in field.fields) if _names(rule, name))
+        for kind in MANIFEST["properties"]["kind"]["enum"]
+        for field in everything(find(MANIFEST, kind, recursive=True))
+        for rule in field.field_rules
+    }
+    assert together(MANIFEST) == told
+
+
+def _names(rule: str, name: str) -> bool:
+    return name in rule.partition(" where ")[0].replace(",", "").split()
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "target.spec.generators.numq",
@@ -134,3 +202,16 @@ def test_the_tree_of_a_field() -> None:
   name (required)  string
 """
     )
+
+
+def test_the_text_of_rules() -> None:
+    text = rendered.text(explained("prompt.spec"), width=60)
+    assert text.endswith(
+        """
+RULES OF THESE FIELDS:
+  exactly one of messages, messages_file
+  not both tools and tools_file
+"""
+    )
+    text = rendered.text(explained("prompt.spec.tools_file"))
+    assert "RULES:      not both tools and tools_file\n" in text

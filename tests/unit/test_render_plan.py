@@ -106,6 +106,41 @@ def test_what_cannot_be_read_is_shown() -> None:
     assert "Live state could not be read for 1 resource" in found
 
 
+def unreadable(*whys: str) -> Plan:
+    ids = [target_id(f"t{number}") for number in range(len(whys))]
+    return Plan(API_URL, unknown=tuple(map(Unknown, ids, whys)))
+
+
+def test_what_cannot_be_read_for_one_reason_is_one_entry_however_much_it_is() -> None:
+    found = shown(unreadable(*["GET /v1/repo/coding: connection refused"] * 1000))
+    assert found == [
+        "  ? unknown 1,000 resources",
+        "            coding/t0, coding/t1, coding/t10 and 997 more",
+        "            GET /v1/repo/coding: connection refused",
+        "",
+        "Live state could not be read for 1,000 resources.",
+    ]
+
+
+def test_one_reason_at_many_places_is_told_without_the_places() -> None:
+    plan = unreadable("GET /v1/repo/a: connection refused", "GET /v1/repo/b: connection refused")
+    assert shown(plan)[:3] == [
+        "  ? unknown 2 resources",
+        "            coding/t0, coding/t1",
+        "            connection refused",
+    ]
+    assert text(plan, PLAIN, verbose=True).count("GET /v1/repo/") == 2
+
+
+def test_what_cannot_be_read_for_other_reasons_stands_apart() -> None:
+    found = shown(unreadable("no answer", "no answer", "GET /v1/repo/a: 503: tired"))
+    assert [line for line in found if "?" in line] == [
+        "  ? unknown 2 resources",
+        "  ? unknown target  coding/t2",
+    ]
+    assert found[-1] == "Live state could not be read for 3 resources."
+
+
 def test_orphans_are_shown() -> None:
     [line, *_] = shown(Plan(API_URL, orphans=(target_id("gone"),)))
     assert line.strip().startswith("· orphan  target  coding/gone")

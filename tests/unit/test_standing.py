@@ -26,6 +26,7 @@ from reconciler.core.errors import ExitCode
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.events import Outcome, RunResult
 from reconciler.core.model.lock import Lock
+from reconciler.core.model.plan import Plan, Unknown
 from reconciler.core.selection.scope import Scope, narrow
 from reconciler.core.watching.standing import (
     WHOLE_RUN,
@@ -52,6 +53,13 @@ def ran(*outcomes: Outcome) -> RunResult:
 def states(desired: object, result: RunResult, live: object, **more: object) -> dict[str, State]:
     found = after(desired, planned(desired, live), result, **more)  # type: ignore[arg-type]
     return {str(id_): it.state for id_, it in found.items()}
+
+
+def test_what_failed_because_it_could_not_be_read_is_told_from_what_failed() -> None:
+    plan = Plan("", unknown=(Unknown(ID, "no answer"),))
+    failed = [Outcome(id_, ExitCode.ERROR, message="why") for id_ in (ID, OTHER)]
+    found = after(DESIRED, plan, ran(*failed))
+    assert (found[ID].is_unread, found[OTHER].is_unread) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,41 @@ def test_for_slack_it_is_one_text_without_markup_of_others() -> None:
     assert len(found) == 1
 
 
+def unread(number: int) -> Transition:
+    why = f"GET /v1/repo/r{number}: connection refused"
+    now = Standing(State.FAILED, message=why, is_unread=True)
+    return Transition(target_id(f"t{number}"), Change.FAILED, State.CONVERGED, now)
+
+
+def lines(found: list[Transition]) -> list[str]:
+    _, *told = notification.as_slack(found, None, "")["text"].splitlines()
+    return [line.removeprefix("• ") for line in told]
+
+
+def test_what_befell_many_for_one_reason_is_told_once() -> None:
+    found = [unread(number) for number in range(1000)]
+    assert lines(found) == ["1,000 targets could not be read: connection refused"]
+    found += [transition(number, Change.BLOCKED, "no credits") for number in range(4)]
+    assert lines(found) == [
+        "1,000 targets could not be read: connection refused",
+        "4 targets blocked: no credits (coding/t0, coding/t1, coding/t2 and 1 more)",
+    ]
+
+
+def test_few_are_told_by_name() -> None:
+    assert lines([unread(1), unread(2)]) == [
+        "target coding/t1 could not be read: GET /v1/repo/r1: connection refused",
+        "target coding/t2 could not be read: GET /v1/repo/r2: connection refused",
+    ]
+
+
+def test_many_that_recover_are_told_together_and_many_that_converge_by_name() -> None:
+    found = [transition(number, Change.RECOVERED) for number in range(30)]
+    assert lines(found) == ["30 targets recovered (coding/t0, coding/t1, coding/t10 and 27 more)"]
+    found = [transition(number, Change.CONVERGED) for number in range(30)]
+    assert lines(found)[-2:] == ["target coding/t26 stim converged", "and 10 more"]
+
+
 def test_a_sentence_of_any_length_is_cut() -> None:
     (named,) = notification.as_json([transition(1, Change.FAILED, "x" * 9999)], None, "")[
         "transitions"

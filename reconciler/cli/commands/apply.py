@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options, output
+from reconciler.cli.display import details
 from reconciler.cli.telling import telling as telling_options
 from reconciler.cli.telling import witness
 
@@ -81,8 +84,10 @@ def command(
                 max_deletions=chosen.max_deletions,
                 max_trajectories=chosen.max_trajectories,
             )
+        began = time.monotonic()
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
+        details.manifests(common, loaded, time.monotonic() - began)
         result = verbs.apply(
             common.place,
             loaded.desired,
@@ -92,6 +97,7 @@ def command(
             emit=report.happened,
             saved=chosen,
             patience=patience,
+            warn=partial(output.warn, common),
         )
         report.ended(result, common.place.lockfile)
         seen.ended(loaded.desired, result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options, output
+from reconciler.cli.display import details
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
@@ -56,8 +58,10 @@ def command(
 
     if offline and out:
         raise click.UsageError("--out needs a live plan: apply would refuse an offline one")
+    began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
+    details.manifests(common, loaded, time.monotonic() - began)
     if offline:
         found = verbs.offline_plan(common.place, loaded.desired, planning)
     else:

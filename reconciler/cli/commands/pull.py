@@ -91,7 +91,7 @@ def command(
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    details.manifests(common, loaded.desired, time.monotonic() - began)
+    details.manifests(common, loaded, time.monotonic() - began)
     project = (common.place, loaded.desired, access)
     with watcher(common) as watching:
         if check:

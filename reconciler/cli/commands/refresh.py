@@ -39,7 +39,7 @@ def command(common: Common, access: Access, scope: Scope, patience: Patience) ->
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    details.manifests(common, loaded.desired, time.monotonic() - began)
+    details.manifests(common, loaded, time.monotonic() - began)
     looked = partial(details.live_state, common)
     changed = verbs.refresh(common.place, loaded.desired, access, patience, looked=looked)
     details.lockfile(common)

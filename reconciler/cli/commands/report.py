@@ -54,7 +54,7 @@ def command(common: Common, access: Access, scope: Scope, offline: bool, out: Pa
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    details.manifests(common, loaded.desired, time.monotonic() - began)
+    details.manifests(common, loaded, time.monotonic() - began)
     if offline:
         found = reports.offline(common.place, loaded.desired, _now())
     else:

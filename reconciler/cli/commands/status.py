@@ -16,6 +16,7 @@ from reconciler.cli.display import details
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.selection.scope import Scope
+    from reconciler.manifests.snapshot import Snapshot
     from reconciler.workflow.access import Access
     from reconciler.workflow.verbs import Status
 
@@ -47,7 +48,8 @@ def command(
     """Show a table: each target, each stage, live lines against wanted lines.
 
     --watch repaints it on a terminal. Elsewhere it writes one line per change, with --format json
-    one object. Manifests are read once.
+    one object. Manifests are read again when one of their files changes; while they are invalid,
+    what they said before is shown.
     """
     from reconciler.core.errors import ExitCode
     from reconciler.workflow import verbs
@@ -56,19 +58,29 @@ def command(
     if interval and not watch:
         raise click.UsageError("--interval needs --watch")
     began = time.monotonic()
+    before = _seen(common) if watch else frozenset()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
-    details.manifests(common, loaded.desired, time.monotonic() - began)
+    details.manifests(common, loaded, time.monotonic() - began)
     if watch:
         from reconciler.cli.display.following import follow, pause
+        from reconciler.workflow.looking import Looking
 
-        with closing(verbs.statuses(common.place, loaded.desired, access)) as looks:
+        looking = Looking(common.place, scope, access, loaded.desired, before)
+        with closing(looking.looks()) as looks:
             follow(common, looks, partial(pause, interval or _INTERVAL))
+        return ExitCode.OK
     looked = partial(details.live_state, common)
     found = verbs.status(common.place, loaded.desired, access, looked=looked)
     details.lockfile(common)
     output.result(_text(found, common))
     return ExitCode.ERROR if found.plan.unknown else ExitCode.OK
+
+
+def _seen(common: Common) -> Snapshot:
+    from reconciler.workflow.looking import seen
+
+    return seen(common.place)
 
 
 def _text(found: Status, common: Common) -> str:

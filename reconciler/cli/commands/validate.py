@@ -56,7 +56,7 @@ def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG00
             raise
         output.result(_for_machines(common, error.diagnostics, valid=False))
         return ExitCode.INVALID
-    details.manifests(common, found.desired, time.monotonic() - began)
+    details.manifests(common, found, time.monotonic() - began)
     _tell_sets(common, _sets(found.desired))
     stale = _stale(common, found.desired)
     if common.format == "text":

@@ -13,13 +13,15 @@ from reconciler.render.style import counted, safe
 if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Desired
+    from reconciler.manifests import Manifests
     from reconciler.workflow.verbs import Looked
 
 
-def manifests(common: Common, desired: Desired, seconds: float) -> None:
-    """Say where the manifests lie and what they declare."""
-    declared = contents(desired)
-    _say(common, f"Manifests: {common.path} ({declared}), read in {seconds:.2f} s.")
+def manifests(common: Common, found: Manifests, seconds: float) -> None:
+    """Say where the manifests lie, how much was read there, and what of it is declared."""
+    read = f"{counted(found.files, 'file')}, {counted(found.documents, 'document')}"
+    declared = contents(found.desired)
+    _say(common, f"Manifests: {common.path} ({read}: {declared}), read in {seconds:.2f} s.")
 
 
 def live_state(common: Common, looked: Looked) -> None:

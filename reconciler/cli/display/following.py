@@ -8,27 +8,32 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import textwrap
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reconciler.cli import output
+from reconciler.cli import output, streams
 from reconciler.render import json, status
-from reconciler.render.style import counted
+from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.cli.options import Common
     from reconciler.core.planning.report import StatusRow
+    from reconciler.render.style import Style
+    from reconciler.workflow.looking import Look
     from reconciler.workflow.verbs import Status
 
 
-def follow(common: Common, found: Iterable[Status], pause: Callable[[], object]) -> None:
-    """Show every status, with a pause after each, until an interrupt."""
+def follow(common: Common, found: Iterable[Look], pause: Callable[[], object]) -> None:
+    """Show every status, with a pause after each, until an interrupt or until nobody looks."""
     with _shower(common) as show:
         for each in found:
             show(each)
+            if streams.is_stdout_deserted():
+                return
             pause()
 
 
@@ -42,14 +47,30 @@ def pause(seconds: float) -> None:
 
 
 @contextmanager
-def _shower(common: Common) -> Iterator[Callable[[Status], None]]:
+def _shower(common: Common) -> Iterator[Callable[[Look], None]]:
     if common.format == "json":
-        yield _JsonLines().show
+        yield _Noting(common, _JsonLines().show).show
     elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         with _table(common) as show:
             yield show
     else:
-        yield _Lines().show
+        yield _Noting(common, _Lines().show).show
+
+
+class _Noting:
+    """Says on stderr when manifests can no longer be used, and when they can again."""
+
+    def __init__(self, common: Common, show: Callable[[Status], None]) -> None:
+        self._common = common
+        self._show = show
+        self._trouble = ""
+
+    def show(self, look: Look) -> None:
+        if look.trouble != self._trouble:
+            told = _warning(look.trouble) if look.trouble else "The manifests can be used again."
+            output.note(self._common, told)
+        self._trouble = look.trouble
+        self._show(look.status)
 
 
 class _JsonLines:
@@ -83,7 +104,7 @@ class _Lines:
 
 
 @contextmanager
-def _table(common: Common) -> Iterator[Callable[[Status], None]]:
+def _table(common: Common) -> Iterator[Callable[[Look], None]]:
     """Yield what paints the table over the one before; the last one stays."""
     from rich.console import Console
     from rich.live import Live
@@ -94,14 +115,27 @@ def _table(common: Common) -> Iterator[Callable[[Status], None]]:
     last = ""
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
 
-        def show(found: Status) -> None:
+        def show(look: Look) -> None:
             nonlocal last
-            text = _fitting(found, lambda rows: _text(common, found, rows), console.height)
+            found, below = look.status, _below(look, style)
+            room = console.height - len(below)
+            text = _fitting(found, lambda rows: _text(common, found, rows), room)
+            text = "\n".join([text, *below])
             if text != last:
                 live.update(Text.from_ansi(text, no_wrap=True), refresh=True)
             last = text
 
         yield show
+
+
+def _below(look: Look, style: Style) -> list[str]:
+    lines = textwrap.wrap(_warning(look.trouble), output.width()) if look.trouble else []
+    return [style.warn(line) for line in lines]
+
+
+def _warning(trouble: str) -> str:
+    told = "warning: the manifests cannot be used as they are, shown is what they said before"
+    return f"{told}: {safe(trouble)}"
 
 
 def _text(common: Common, found: Status, rows: Iterable[StatusRow]) -> str:

@@ -111,10 +111,12 @@ class Lines:
         self._style = output.style(common, sys.stderr)
         self._last: dict[tuple[object, object], int] = {}
         self._blocked: frozenset[object] = frozenset()
+        self._unread: frozenset[object] = frozenset()
 
     def planned(self, plan: Plan) -> None:
         """Show the plan."""
         self._blocked = frozenset(action.resource for action in plan.blocked)
+        self._unread = frozenset(unknown.resource for unknown in plan.unknown)
         verbose = self._common.verbose
         text = plan_text.text(plan, self._style, width=output.width(), verbose=verbose)
         output.note(self._common, text.rstrip("\n"))
@@ -136,6 +138,8 @@ class Lines:
     def _is_news(self, event: Event) -> bool:
         if event.kind is EventKind.BLOCKED:
             return event.resource not in self._blocked
+        if event.kind is EventKind.ERROR:
+            return event.resource not in self._unread
         if event.kind is not EventKind.PROGRESS:
             return True
         tenth = _tenths(event)

@@ -66,7 +66,7 @@ def _with_stages(
         return [action]
     if action.verb in CREATES:
         return [action, *_fresh_stages(target, action.live_name)]
-    live = observed.targets.get(live_address(action))
+    live = observed.target(live_address(action))
     if not isinstance(live, LiveTarget):
         return [Unknown(target.id, NOT_ASKED.why)]
     return _with_live_stages(target, action, live, lock)

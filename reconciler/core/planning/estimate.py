@@ -50,6 +50,6 @@ def _max_tokens(action: Action, desired: Desired, observed: Observed) -> int | N
     declared = desired.targets[action.resource].config.get("max_tokens")
     if declared is not None:
         return int(declared)
-    live = observed.targets.get(live_address(action))
+    live = observed.target(live_address(action))
     bound = live.config.get("max_tokens") if isinstance(live, LiveTarget) else None
     return bound if isinstance(bound, int) else None

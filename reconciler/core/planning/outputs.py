@@ -42,7 +42,7 @@ def _choice(target: DesiredTarget, stage: Stage, decisions: Decisions) -> Output
     if action.verb is Verb.BLOCKED:
         text = "the live target is not as declared: `reconciler plan` tells more"
         return Pulled(target.id, stage, Verdict.BLOCKED, text)
-    live = decisions.observed.targets.get(live_address(action))
+    live = decisions.observed.target(live_address(action))
     if action.verb not in SETTLED or not isinstance(live, LiveTarget):
         text = "the target has yet to be created: `reconciler apply` does"
         return Pulled(target.id, stage, Verdict.PENDING, text)

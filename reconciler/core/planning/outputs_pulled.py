@@ -52,7 +52,7 @@ def outdated(desired: Desired, observed: Observed, lock: Lock | None) -> Iterato
     """
     for id_ in sorted(desired.targets):
         locked = lock.targets.get(id_) if lock else None
-        live = observed.targets.get(replace(id_, name=locked.live_name)) if locked else None
+        live = observed.target(replace(id_, name=locked.live_name)) if locked else None
         if locked and isinstance(live, LiveTarget):
             yield from (f"{id_} {text}" for text in _outdated(locked, live))
 
@@ -108,7 +108,7 @@ def _doubtful(plan: Plan) -> frozenset[ResourceId]:
 def _comparable(
     target: DesiredTarget, locked: LockedTarget, observed: Observed
 ) -> Iterator[Output]:
-    live = observed.targets.get(replace(target.id, name=locked.live_name))
+    live = observed.target(replace(target.id, name=locked.live_name))
     if not isinstance(live, LiveTarget):
         return
     for stage, entry in sorted(locked.stages.items()):

@@ -82,7 +82,7 @@ def _row(
     want = target.stage(stage)
     if not want.wanted:
         return StageRow(NOT_WANTED, settled=True)
-    live = observed.targets.get(replace(target.id, name=live_name))
+    live = observed.target(replace(target.id, name=live_name))
     if isinstance(live, Absent):
         return StageRow(MISSING, 0, want.reach, want.min_lines)
     if not isinstance(live, LiveTarget):

@@ -1,6 +1,7 @@
 """What a JSON Schema says of its fields, for people: found by path, with references followed.
 
-Pure; the schema is handed in. Words nothing beyond types and bounds: descriptions are the schema's.
+Pure; the schema is handed in. Words nothing beyond types, bounds and which fields go together:
+descriptions are the schema's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Field:
     """A field, or a kind as a whole: ``path`` begins with the kind, ``type`` is in words.
 
     ``simple_type`` is one word. ``fields`` are those in it, as far as was asked for; ``default``
-    and ``examples`` are JSON texts.
+    and ``examples`` are JSON texts. ``rules`` say how the field goes together with those beside it,
+    ``field_rules`` how those in it do.
     """
 
     path: tuple[str, ...]
@@ -48,6 +50,8 @@ class Field:
     bounds: tuple[str, ...]
     default: str | None
     examples: tuple[str, ...]
+    rules: tuple[str, ...]
+    field_rules: tuple[str, ...]
     fields: tuple[Field, ...]
 
     @property
@@ -81,16 +85,16 @@ def find(schema: JsonObject, path: str, *, recursive: bool = False) -> Field:
     reading = _Reading(schema)
     where: tuple[str, ...] = (name,)
     found: JsonObject = {"$ref": f"#/$defs/{name}"}
-    required = False
+    beside = _Beside()
     for step in steps:
         inner = reading.inner(found)
         known = step if step in inner else next((it for it in inner if it.startswith("<")), "")
         if not known:
             told = _offered(step, inner)
             raise UnknownFieldError(f'{".".join(where)} has no field "{step}"{told}')
-        required = known in reading.required(found)
+        beside = reading.beside(found)
         where, found = (*where, step), inner[known]
-    return reading.field(where, found, depth=99 if recursive else 1, required=required)
+    return reading.field(where, found, depth=99 if recursive else 1, beside=beside)
 
 
 def _offered(word: str, names: Mapping[str, Any] | Sequence[str]) -> str:
@@ -100,6 +104,26 @@ def _offered(word: str, names: Mapping[str, Any] | Sequence[str]) -> str:
     return f"; there are {', '.join(names)}" if names else "; it has none at all"
 
 
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How some fields of a mapping go together, in words."""
+
+    names: frozenset[str]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What holds for the fields of a mapping: which must be there, and how they go together."""
+
+    required: frozenset[str] = frozenset()
+    rules: tuple[_Rule, ...] = ()
+
+    def rules_of(self, name: str) -> tuple[str, ...]:
+        """Return the rules that a field is part of, in words."""
+        return tuple(rule.words for rule in self.rules if name in rule.names)
+
+
 class _Reading:
     """Reads fields of one schema."""
 
@@ -107,25 +131,32 @@ class _Reading:
         self._schema = schema
 
     def field(
-        self, path: tuple[str, ...], schema: JsonObject, *, depth: int, required: bool = False
+        self,
+        path: tuple[str, ...],
+        schema: JsonObject,
+        *,
+        depth: int,
+        beside: _Beside = _Beside(),
     ) -> Field:
         """Return a field with so many levels of fields below it."""
         own = self._whole(schema)
-        inner, needed = (self.inner(own) if depth else {}), self.required(own)
+        inner, within = (self.inner(own) if depth else {}), self.beside(own)
         return Field(
             path=path,
             type=self._type(own),
             simple_type=self._simple_type(own),
             description=own.get("description", ""),
-            required=required,
+            required=path[-1] in beside.required,
             deprecated=own.get("deprecated", False),
             bounds=tuple(_bounds(own)),
             default=json.dumps(own["default"]) if "default" in own else None,
             examples=tuple(
                 json.dumps(item, ensure_ascii=False) for item in own.get("examples", ())
             ),
+            rules=beside.rules_of(path[-1]),
+            field_rules=tuple(rule.words for rule in within.rules),
             fields=tuple(
-                self.field((*path, name), item, depth=depth - 1, required=name in needed)
+                self.field((*path, name), item, depth=depth - 1, beside=within)
                 for name, item in inner.items()
             ),
         )
@@ -141,14 +172,27 @@ class _Reading:
             found.update(self.inner(part))
         return found
 
-    def required(self, schema: JsonObject) -> frozenset[str]:
-        """Return the names of the fields that must be there."""
+    def beside(self, schema: JsonObject) -> _Beside:
+        """Return what holds for the fields of a mapping, or of what a list holds."""
         own = self._whole(schema)
-        below = (self.required(part) for part in self._parts(own))
-        return frozenset(own.get("required", ())).union(*below)
+        below = [self.beside(part) for part in self._parts(own)]
+        required = frozenset(own.get("required", ())).union(*(it.required for it in below))
+        rules = [*self._rules(own), *(rule for it in below for rule in it.rules)]
+        return _Beside(required, tuple(dict.fromkeys(rules)))
+
+    def _rules(self, own: JsonObject) -> Iterator[_Rule]:
+        yield from _choice("exactly one of", own.get("oneOf", ()))
+        yield from _choice("at least one of", own.get("anyOf", ()))
+        apart = own.get("not", {}).get("required", ())
+        if apart:
+            yield _Rule(frozenset(apart), f"not both {' and '.join(apart)}")
+        for part in map(self._whole, own.get("allOf", ())):
+            condition = _condition(part.get("if", {}))
+            for rule in self._rules(part.get("then", part)):
+                yield _Rule(rule.names, rule.words + condition)
 
     def _parts(self, own: JsonObject) -> Iterator[JsonObject]:
-        yield from own.get("anyOf", ())
+        yield from (part for part in own.get("anyOf", ()) if not _is_choice(part))
         if "items" in own:
             yield own["items"]
 
@@ -190,6 +234,24 @@ class _Reading:
                 return simple
         name = next((name for name in _names(own) if name != "null"), "string")
         return _WORDS.get(name, name)
+
+
+def _is_choice(branch: JsonObject) -> bool:
+    """Tell whether a branch does nothing but require fields."""
+    return "required" in branch and "type" not in branch
+
+
+def _choice(words: str, branches: Sequence[JsonObject]) -> Iterator[_Rule]:
+    if branches and all(map(_is_choice, branches)):
+        names = [name for branch in branches for name in branch["required"]]
+        told = f"{words} {', '.join(names)}" if len(names) > 1 else f"{names[0]} is required"
+        yield _Rule(frozenset(names), told)
+
+
+def _condition(schema: JsonObject) -> str:
+    """Return the end of a rule that holds only where a field has a certain value."""
+    fields = schema.get("properties", {}).items()
+    return "".join(f" where {name} is {value['const']}" for name, value in fields)
 
 
 _WORDS = {"object": "mapping", "array": "list"}

@@ -44,11 +44,15 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a resource stands, at which stage, and why if that needs words."""
+    """How a resource stands, at which stage, and why if that needs words.
+
+    ``is_unread`` says that it failed only because its live state could not be read.
+    """
 
     state: State
     stage: Stage | None = None
     message: str = ""
+    is_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,11 @@ def after(
 
     Of what is ``known`` to have needed it earlier, it also tells that it no longer does.
     """
+    unread = {unknown.resource for unknown in plan.unknown}
     found = {
-        outcome.resource: Standing(_STATES[outcome.code], outcome.stage, outcome.message)
+        outcome.resource: Standing(
+            _STATES[outcome.code], outcome.stage, outcome.message, outcome.resource in unread
+        )
         for outcome in result.outcomes
         if outcome.code in _STATES
         and (outcome.code is not ExitCode.OK or outcome.resource in desired.targets)
