@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import ROOT
-from reconciler.workflow import verbs
 from reconciler.workflow.access import Access
 from reconciler.workflow.loading import load
 from reconciler.workflow.place import place
+from reconciler.workflow.verbs.apply import ApplyOptions
+from reconciler.workflow.verbs.apply import apply as apply_plan
+from reconciler.workflow.verbs.planning import PlanOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,11 +84,11 @@ def apply(project: Path, url: str, *, parallelism: int) -> float:
     """Return the seconds from reading the manifests to the lockfile; raises unless it converged."""
     begun = time.perf_counter()
     where = place(project)
-    result = verbs.apply(
+    result = apply_plan(
         where,
         load(where).desired,
         Access(api_url=url, environment={"BREAD_API_KEY": KEY}),
-        verbs.ApplyOptions(verbs.PlanOptions(parallelism=parallelism)),
+        ApplyOptions(PlanOptions(parallelism=parallelism)),
         confirm=lambda _: True,
         emit=lambda _: None,
     )

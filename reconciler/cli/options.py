@@ -195,7 +195,7 @@ def planning(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_planning(*args: Any, **options: Any) -> Any:
-        from reconciler.workflow.verbs import PlanOptions
+        from reconciler.workflow.verbs.planning import PlanOptions
 
         names = ("prune", "max_deletions", "max_trajectories", "parallelism")
         chosen = {name: options.pop(name) for name in names}

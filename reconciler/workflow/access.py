@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+DEFAULT_URL = "https://bapi.bread.com.ai"
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from reconciler.client import Api, Http, HttpSettings, checked_base_url, is_loopback
 from reconciler.core.errors import ReconcilerError, UsageError
+from reconciler.workflow.access import DEFAULT_URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
 
-DEFAULT_URL = "https://bapi.bread.com.ai"
 #: What stands for the embedded service in the lockfile: its port is another one every time.
 LOCAL = "local"
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from reconciler.core.errors import InvalidManifestsError, UsageError
 from reconciler.core.model.manifest import Severity
 from reconciler.manifests.snapshot import snapshot
-from reconciler.workflow import verbs
 from reconciler.workflow.loading import load
+from reconciler.workflow.verbs.status import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.manifests.snapshot import Snapshot
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
-    from reconciler.workflow.verbs import Status
+    from reconciler.workflow.verbs.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Looking:
     def looks(self) -> Generator[Look]:
         """Yield a status whenever the next one is asked for, for ever."""
         while True:
-            with closing(verbs.statuses(self.place, self.desired, self.access)) as found:
+            with closing(statuses(self.place, self.desired, self.access)) as found:
                 for status in found:
                     yield Look(status, self.trouble)
                     if self._is_read_again():

@@ -141,6 +141,16 @@ def test_a_plan_of_what_is_converged_is_made_without_what_carries_plans_out(
     assert (_NEVER | _RUNNING) & done.imported == set()
 
 
+def test_an_offline_plan_is_made_without_what_speaks_to_an_api(project: Project) -> None:
+    assert project.run("apply").code == 0
+    done = started("plan", "--offline", str(project.root))
+    assert (done.code, done.out.splitlines()[0]) == (
+        0,
+        "Nothing to do, as far as the lockfile knows.",
+    )
+    assert (_NEVER | (_OFFLINE - {"_hashlib"})) & done.imported == set()
+
+
 def test_where_nothing_pulled_lies_here_a_plan_does_without_what_compares_it(
     project: Project,
 ) -> None:

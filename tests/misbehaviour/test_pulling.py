@@ -14,10 +14,10 @@ from cli.project import PROMPTS, outcome, process, target
 from hostile.support import measured
 
 from reconciler.core.errors import ExitCode
-from reconciler.workflow import verbs
 from reconciler.workflow.access import Access
 from reconciler.workflow.loading import load
 from reconciler.workflow.place import place
+from reconciler.workflow.verbs.apply import ApplyOptions, apply
 
 from .conftest import KEY
 from .meddler import CUT, Answer, answer, page
@@ -361,11 +361,11 @@ class TestCompared:
 
         where = place(settled.root)
         _, url, _, user = settled.access
-        result = verbs.apply(
+        result = apply(
             where,
             load(where).desired,
             Access(api_url=url, user_id=user, environment={"BREAD_API_KEY": KEY}),
-            verbs.ApplyOptions(),
+            ApplyOptions(),
             confirm=confirm,
             emit=lambda event: None,
             warn=told.append,

@@ -26,9 +26,14 @@ from reconciler.core.errors import InvalidLockfileError, ReconcilerError
 from reconciler.core.model.lock import Lock, LockedTarget
 from reconciler.engine.pacing import HOSTED
 from reconciler.lockfile import text
-from reconciler.workflow import verbs
+from reconciler.workflow import connection
 from reconciler.workflow.access import Access
 from reconciler.workflow.place import place
+from reconciler.workflow.verbs import shared
+from reconciler.workflow.verbs.apply import ApplyOptions, apply
+from reconciler.workflow.verbs.destroy import destroy
+from reconciler.workflow.verbs.planning import PlanOptions
+from reconciler.workflow.verbs.refresh import refresh
 
 from . import disk as disks
 from .client import Client, Errand, Ledger
@@ -177,10 +182,10 @@ class Site:
         self.loop = VirtualLoop()
         self.world = World(VirtualClock(self.loop), draw)
         self.runs = 0
-        patch.setattr(verbs, "connect", self._connect)
-        patch.setattr(verbs, "SystemClock", lambda: self.world.clock)
-        patch.setattr(verbs, "Store", _Store)
-        patch.setattr(verbs, "_run", self._drive)
+        patch.setattr(connection, "connect", self._connect)
+        patch.setattr(connection, "SystemClock", lambda: self.world.clock)
+        patch.setattr(lockfile, "Store", _Store)
+        patch.setattr(shared, "run", self._drive)
         patch.setattr(text, "parse", _PARSED)
         patch.setattr(diff, "_explain", lambda *both: list(_explained(json.dumps(both))))
         disks.intercept(patch)
@@ -249,14 +254,14 @@ class Site:
 
         errand, place = run.errand, run.machine.place
         if run.verb == "refresh":
-            return verbs.refresh(place, errand.desired, ACCESS)
+            return refresh(place, errand.desired, ACCESS)
         told: dict[str, Any] = {"confirm": confirm, "emit": lambda event: None}
         allow = errand.allow_destroy
         if run.verb == "destroy":
-            return verbs.destroy(place, errand.desired, ACCESS, allow_destroy=allow, **told)
+            return destroy(place, errand.desired, ACCESS, allow_destroy=allow, **told)
         limits = (errand.prune, errand.max_deletions, errand.max_trajectories, run.parallelism)
-        how = verbs.ApplyOptions(verbs.PlanOptions(*limits), run.wait, run.timeout, allow)
-        return verbs.apply(place, errand.desired, ACCESS, how, **told)
+        how = ApplyOptions(PlanOptions(*limits), run.wait, run.timeout, allow)
+        return apply(place, errand.desired, ACCESS, how, **told)
 
     def _look_after(self, run: Run) -> None:
         """Check what a run left behind, and note what its manifests protect."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from reconciler import lockfile
 from reconciler.client import http
 from reconciler.client.proxied import ProxiedTransport
 from reconciler.core.errors import ApiError, UnreachableError
@@ -25,7 +26,7 @@ from reconciler.engine import convergence, creation, executor, observer
 from reconciler.engine.convergence import _Drive, _Subject
 from reconciler.engine.keeper import Keeper
 from reconciler.lockfile import Store, store
-from reconciler.workflow import verbs
+from reconciler.workflow.verbs import apply, destroy, planning, shared
 
 from . import storms
 from .client import Client
@@ -85,14 +86,15 @@ def no_gate_before_deletions(patch: pytest.MonkeyPatch) -> None:
     def allowed(plan: Plan, desired: Desired) -> Plan:
         return plan
 
-    patch.setattr(verbs, "refuse_destruction", allowed)
+    patch.setattr(apply, "refuse_destruction", allowed)
+    patch.setattr(destroy, "refuse_destruction", allowed)
 
 
 def any_number_of_deletions(patch: pytest.MonkeyPatch) -> None:
     def allowed(plan: Plan, most: int) -> Plan:
         return plan
 
-    patch.setattr(verbs, "refuse_many_deletions", allowed)
+    patch.setattr(planning, "refuse_many_deletions", allowed)
 
 
 def protection_of_orphans_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -177,7 +179,7 @@ def writes_without_need(patch: pytest.MonkeyPatch) -> None:
         "write",
         lambda self, lock: write(self, replace(lock, api_url=f"{lock.api_url}/?{next(turn)}")),
     )
-    patch.setattr(verbs, "_read_lock", lambda store, _: store.read())
+    patch.setattr(shared, "read_lock", lambda store, _: store.read())
 
 
 def attempts_counted_after_the_start(patch: pytest.MonkeyPatch) -> None:
@@ -222,7 +224,7 @@ def destruction_spares_nothing(patch: pytest.MonkeyPatch) -> None:
         }
         return plan(replace(desired, targets=bare), *args, **more)
 
-    patch.setattr(verbs, "compute_destruction", ruthless)
+    patch.setattr(destroy, "compute_destruction", ruthless)
 
 
 def deletes_unread(patch: pytest.MonkeyPatch) -> None:
@@ -241,7 +243,7 @@ def deletes_unread(patch: pytest.MonkeyPatch) -> None:
 
 
 def run_lock_not_taken(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(verbs, "hold", lambda *_: nullcontext())
+    patch.setattr(lockfile, "hold", lambda *_: nullcontext())
 
 
 def page_of_a_proxy_is_absence(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
 from reconciler.core.watching.rounds import Ending, Round
-from reconciler.workflow import verbs
+from reconciler.workflow.verbs import shared
 from reconciler.workflow.watching.interrupts import Interrupts
 from reconciler.workflow.watching.loop import LONGEST_PAUSE, Watch, exit_code, pause
 
@@ -170,7 +170,7 @@ class TestInterrupts:
 
         with Interrupts() as interrupts:
             with pytest.raises(KeyboardInterrupt):
-                verbs._run(work())
+                shared.run(work())
             assert interrupts.take() is number
         assert done == ["tidied up"]
 
@@ -179,12 +179,12 @@ class TestInterrupts:
             await asyncio.sleep(0)
 
         with Interrupts() as interrupts:
-            verbs._run(nothing())
+            shared.run(nothing())
             send(signal.SIGHUP)
             with pytest.raises(KeyboardInterrupt):
-                verbs._run(nothing())
+                shared.run(nothing())
             assert interrupts.take() is signal.SIGHUP
-            verbs._run(nothing())
+            shared.run(nothing())
 
     def test_who_presses_ctrl_c_again_wants_out(self) -> None:
         with Interrupts():

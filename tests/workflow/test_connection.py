@@ -13,8 +13,8 @@ from reconciler.core.errors import ReconcilerError, UsageError
 from reconciler.core.model.desired import Desired
 from reconciler.core.model.observed import Absent
 from reconciler.engine.pacing import HOSTED, LOOPBACK
-from reconciler.workflow.access import Access
-from reconciler.workflow.connection import DEFAULT_URL, LOCAL, api_name, connect
+from reconciler.workflow.access import DEFAULT_URL, Access
+from reconciler.workflow.connection import LOCAL, api_name, connect
 from reconciler.workflow.place import Place, place
 
 KEY = "the-secret-key-of-this-test"

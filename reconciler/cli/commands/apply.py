@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access
     from reconciler.workflow.saved import Saved
-    from reconciler.workflow.verbs import PlanOptions
+    from reconciler.workflow.verbs.planning import PlanOptions
     from reconciler.workflow.watching.recorder import Telling
 
 
@@ -69,8 +69,8 @@ def command(
 ) -> int:
     """Close the gap between manifests and live state, wait, and write the lockfile."""
     from reconciler.cli.display.progress import asking, reporter
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
+    from reconciler.workflow.verbs.apply import ApplyOptions, apply
 
     with reporter(common) as report, witness(common, telling) as seen:
         chosen = _saved(plan_file) if plan_file else None
@@ -88,11 +88,11 @@ def command(
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
         details.manifests(common, loaded, time.monotonic() - began)
-        result = verbs.apply(
+        result = apply(
             common.place,
             loaded.desired,
             seen.counting(access),
-            verbs.ApplyOptions(planning, not no_wait, timeout, allow_destroy),
+            ApplyOptions(planning, not no_wait, timeout, allow_destroy),
             confirm=seen.seeing(asking(report, "Apply this plan?", yes=yes)),
             emit=report.happened,
             saved=chosen,

@@ -41,13 +41,13 @@ def command(
     stay: the API cannot delete them.
     """
     from reconciler.cli.display.progress import asking, reporter
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
+    from reconciler.workflow.verbs.destroy import destroy
 
     with reporter(common) as report:
         loaded = load(common.place, scope)
         output.warnings(common, loaded.warnings)
-        result = verbs.destroy(
+        result = destroy(
             common.place,
             loaded.desired,
             access,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Plan
     from reconciler.core.selection.scope import Scope
     from reconciler.workflow.access import Access
-    from reconciler.workflow.verbs import PlanOptions
+    from reconciler.workflow.verbs.planning import PlanOptions
 
 
 @click.command(
@@ -53,7 +53,6 @@ def command(
 ) -> int:
     """Show what apply would do, and change nothing."""
     from reconciler.core.errors import ExitCode
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
 
     if offline and out:
@@ -63,10 +62,14 @@ def command(
     output.warnings(common, loaded.warnings)
     details.manifests(common, loaded, time.monotonic() - began)
     if offline:
-        found = verbs.offline_plan(common.place, loaded.desired, planning)
+        from reconciler.workflow.verbs.offline import offline_plan
+
+        found = offline_plan(common.place, loaded.desired, planning)
     else:
+        from reconciler.workflow.verbs.plan import plan
+
         warn = partial(output.warn, common)
-        found = verbs.plan(common.place, loaded.desired, access, planning, warn=warn)
+        found = plan(common.place, loaded.desired, access, planning, warn=warn)
     if out:
         from reconciler.workflow import saved
 

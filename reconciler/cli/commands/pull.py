@@ -77,9 +77,9 @@ def command(
     wanted stage is not complete, 3 where a file holds something else than what was pulled.
     """
     from reconciler.cli.display.downloads import watcher
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
     from reconciler.workflow.pulling.downloads import PullOptions
+    from reconciler.workflow.verbs.pull import check_outputs, pull
 
     is_parquet = "parquet" in {form, common.format}
     if check and (force or out or is_parquet):
@@ -95,10 +95,10 @@ def command(
     project = (common.place, loaded.desired, access)
     with watcher(common) as watching:
         if check:
-            result = verbs.check_outputs(*project, _stages(stage), watching)
+            result = check_outputs(*project, _stages(stage), watching)
         else:
             how = PullOptions(_stages(stage), out, is_parquet, force)
-            result = verbs.pull(*project, how, watching, patience)
+            result = pull(*project, how, watching, patience)
     details.lockfile(common)
     output.result(_text(result, common, out))
     return result.exit_code

@@ -33,15 +33,15 @@ def command(common: Common, access: Access, scope: Scope, patience: Patience) ->
     """Rewrite the lockfile from live state; change nothing else."""
     from reconciler.core.errors import ExitCode
     from reconciler.render import json
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
+    from reconciler.workflow.verbs.refresh import refresh
 
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
     details.manifests(common, loaded, time.monotonic() - began)
     looked = partial(details.live_state, common)
-    changed = verbs.refresh(common.place, loaded.desired, access, patience, looked=looked)
+    changed = refresh(common.place, loaded.desired, access, patience, looked=looked)
     details.lockfile(common)
     lockfile = str(common.place.lockfile)
     if common.format == "json":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.core.selection.scope import Scope
     from reconciler.manifests.snapshot import Snapshot
     from reconciler.workflow.access import Access
-    from reconciler.workflow.verbs import Status
+    from reconciler.workflow.verbs.status import Status
 
 #: Seconds between two looks, unless told.
 _INTERVAL = 5.0
@@ -52,8 +52,8 @@ def command(
     what they said before is shown.
     """
     from reconciler.core.errors import ExitCode
-    from reconciler.workflow import verbs
     from reconciler.workflow.loading import load
+    from reconciler.workflow.verbs.status import status
 
     if interval and not watch:
         raise click.UsageError("--interval needs --watch")
@@ -71,7 +71,7 @@ def command(
             follow(common, looks, partial(pause, interval or _INTERVAL))
         return ExitCode.OK
     looked = partial(details.live_state, common)
-    found = verbs.status(common.place, loaded.desired, access, looked=looked)
+    found = status(common.place, loaded.desired, access, looked=looked)
     details.lockfile(common)
     output.result(_text(found, common))
     return ExitCode.ERROR if found.plan.unknown else ExitCode.OK

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.core.selection.scope import Scope
     from reconciler.core.watching.rounds import Round
     from reconciler.workflow.access import Access
-    from reconciler.workflow.verbs import PlanOptions
+    from reconciler.workflow.verbs.planning import PlanOptions
     from reconciler.workflow.watching.health import Health
     from reconciler.workflow.watching.listener import Address
     from reconciler.workflow.watching.recorder import Recorder, Telling
@@ -103,7 +103,7 @@ def command(
 
     with Interrupts() as interrupts:  # at first: until then a signal ends the process as any other
         from reconciler.core import durations
-        from reconciler.workflow.verbs import ApplyOptions
+        from reconciler.workflow.verbs.apply import ApplyOptions
         from reconciler.workflow.watching.health import Health
         from reconciler.workflow.watching.loop import Watch, exit_code
         from reconciler.workflow.watching.recorder import Recorder, Telling

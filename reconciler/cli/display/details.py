@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Common
     from reconciler.core.model.desired import Desired
     from reconciler.manifests import Manifests
-    from reconciler.workflow.verbs import Looked
+    from reconciler.workflow.verbs.shared import Looked
 
 
 def manifests(common: Common, found: Manifests, seconds: float) -> None:

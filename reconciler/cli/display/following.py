@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.core.planning.report import StatusRow
     from reconciler.render.style import Style
     from reconciler.workflow.looking import Look
-    from reconciler.workflow.verbs import Status
+    from reconciler.workflow.verbs.status import Status
 
 
 def follow(common: Common, found: Iterable[Look], pause: Callable[[], object]) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.planning.report import report as rows_of
 from reconciler.render.report.content import Report
-from reconciler.workflow import verbs
 from reconciler.workflow.reporting import history
+from reconciler.workflow.verbs.offline import offline_plan
+from reconciler.workflow.verbs.planning import PlanOptions
+from reconciler.workflow.verbs.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.core.planning.report import StatusRow
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
-    from reconciler.workflow.verbs import Looked
+    from reconciler.workflow.verbs.shared import Looked
 
 
 def live(
@@ -35,7 +37,7 @@ def live(
     looked: Callable[[Looked], object] = lambda _: None,
 ) -> Report:
     """Return a report of live state; raises what ``status`` raises."""
-    found = verbs.status(place, desired, access, looked=looked)
+    found = status(place, desired, access, looked=looked)
     return _report(place, desired, found.rows, found.plan, now)
 
 
@@ -44,7 +46,7 @@ def offline(place: Place, desired: Desired, now: datetime) -> Report:
     from reconciler.core.planning.offline import observed_from
     from reconciler.lockfile import Store
 
-    plan = verbs.offline_plan(place, desired, verbs.PlanOptions())
+    plan = offline_plan(place, desired, PlanOptions())
     lock = Store(place.lockfile).read()
     rows = rows_of(desired, observed_from(desired, lock), plan)
     return _report(place, desired, rows, plan, now)

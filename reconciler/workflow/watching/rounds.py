@@ -15,8 +15,8 @@ from reconciler.core.errors import (
     LockHeldError,
     ReconcilerError,
 )
-from reconciler.workflow import verbs
 from reconciler.workflow.loading import load
+from reconciler.workflow.verbs.apply import apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.core.watching.rounds import Round
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
-    from reconciler.workflow.verbs import ApplyOptions
+    from reconciler.workflow.verbs.apply import ApplyOptions
     from reconciler.workflow.watching.health import Health
     from reconciler.workflow.watching.recorder import Recorder
 
@@ -69,7 +69,7 @@ class Rounds:
         if loaded.warnings != self._warned:
             self.warn(loaded.warnings)
             self._warned = loaded.warnings
-        result = verbs.apply(
+        result = apply(
             self.place,
             loaded.desired,
             replace(self.access, ended=self.recorder.asked),
