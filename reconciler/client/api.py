@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from reconciler.client import outputs, parse
+from reconciler.client import parse
 from reconciler.client.transport import TooLargeError
 from reconciler.core.errors import NotFoundError, UnreachableError
 from reconciler.core.model.observed import COMPLETE, Absent
@@ -112,6 +112,8 @@ class Api:
 
         Where those make an answer larger than any may be, fewer are asked for.
         """
+        from reconciler.client import outputs  # a plan reads no outputs
+
         path = _path(repo, "targets", target, stage, "output")
         try:
             return await self._read(path, outputs.page, {"offset": offset, "limit": limit})

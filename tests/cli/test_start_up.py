@@ -52,6 +52,7 @@ _OFFLINE = {
 _PARSING = {"yaml", "jsonschema_rs", "pathspec"}
 _RUNNING = {
     "reconciler.core.model.events",
+    "reconciler.core.model.outputs",
     "reconciler.core.planning.offline",
     "reconciler.core.planning.report",
     "reconciler.engine.executor",

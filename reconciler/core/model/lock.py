@@ -62,6 +62,12 @@ class Lock:
     prompts: Mapping[ResourceId, LockedPrompt] = field(default_factory=dict)
     targets: Mapping[ResourceId, LockedTarget] = field(default_factory=dict)
 
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the digest of any output is recorded."""
+        entries = (entry for target in self.targets.values() for entry in target.stages.values())
+        return any(entry.output for entry in entries)
+
     def ids(self) -> frozenset[ResourceId]:
         """Return the address of everything recorded."""
         return frozenset({*self.repos, *self.prompts, *self.targets})

@@ -65,7 +65,7 @@ def apply(
             from reconciler.workflow.saved import require_same
 
             require_same(saved, found)
-        if warn:
+        if warn and lock and lock.has_outputs:
             from reconciler.workflow.verbs.outputs import Outputs
 
             outputs = Outputs(api, place, parallelism, warn)

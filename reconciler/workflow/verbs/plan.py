@@ -32,7 +32,7 @@ def plan(
     with connection.connect(place, access, desired) as api:
         observed, _ = shared.run(shared.observe(api, desired, lock, options.parallelism))
         found = planned(desired, observed, lock, api.name, options)
-        if warn:
+        if warn and lock and lock.has_outputs:
             from reconciler.workflow.verbs.outputs import Outputs
 
             outputs = Outputs(api, place, options.parallelism, warn)
