@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
+#: A hundred years in seconds: who asks for more means for ever.
+_LONGEST = 100 * 365 * 24 * 3600.0
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def parse(text: str) -> float:
-    """Return the seconds of a duration; raises ValueError for anything else, zero included."""
+    """Return the seconds of a duration, a hundred years at the most.
+
+    Raises ValueError for anything else, zero included.
+    """
     match = _DURATION.fullmatch(text)
     if not match or not text:
         raise ValueError(f"{text!r} is no duration; write it like 90s, 15m or 2h")
@@ -16,7 +21,7 @@ def parse(text: str) -> float:
     total = hours * 3600 + minutes * 60 + seconds
     if total <= 0:
         raise ValueError(f"{text!r} is no duration; it must be longer than nothing")
-    return total
+    return min(total, _LONGEST)
 
 
 def text(seconds: float) -> str:

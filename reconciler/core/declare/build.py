@@ -94,10 +94,9 @@ def _repo(doc: Document) -> DesiredRepo:
 
 
 def _prompt(doc: Document, defaults: Mapping[str, Any]) -> DesiredPrompt:
-    metadata, content = doc.value["metadata"], normalize.prompt_content(doc.value["spec"])
+    content = normalize.prompt_content(doc.value["spec"])
     return DesiredPrompt(
-        repo=metadata["repo"],
-        name=metadata["name"],
+        id=document_id(doc),
         content=content,
         lazy_digest=canonical.Digest(lambda: content),
         on_change=_prompt_on_change(doc, defaults),

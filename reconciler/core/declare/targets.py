@@ -131,8 +131,7 @@ def _finished(
     known = complete or "num_traj_per_stimulus" in config
     rollout_lines = rollout_reach(stim_lines, config) if known else None
     return DesiredTarget(
-        repo=item.id.repo,
-        name=item.id.name,
+        id=item.id,
         template=item.template,
         overrides=item.overrides,
         config=config,

@@ -81,17 +81,21 @@ class DesiredRepo:
 class DesiredPrompt:
     """A declared prompt: ``messages`` and perhaps ``tools``; its digest covers both."""
 
-    repo: str
-    name: str
+    id: ResourceId
     content: JsonObject
     lazy_digest: Digest
     on_change: OnChange = OnChange.FAIL
     source: Origin | None = None
 
     @property
-    def id(self) -> ResourceId:
-        """The address of this prompt."""
-        return ResourceId(Kind.PROMPT, self.repo, self.name)
+    def repo(self) -> str:
+        """The name of its repo."""
+        return self.id.repo
+
+    @property
+    def name(self) -> str:
+        """Its declared name."""
+        return self.id.name
 
     @property
     def digest(self) -> str:
@@ -108,8 +112,7 @@ class DesiredTarget:
     field. Its digest covers ``config`` and the content of every declared prompt it names.
     """
 
-    repo: str
-    name: str
+    id: ResourceId
     template: str
     overrides: JsonObject
     config: JsonObject
@@ -121,9 +124,14 @@ class DesiredTarget:
     source: Origin | None = None
 
     @property
-    def id(self) -> ResourceId:
-        """The address of this target."""
-        return ResourceId(Kind.TARGET, self.repo, self.name)
+    def repo(self) -> str:
+        """The name of its repo."""
+        return self.id.repo
+
+    @property
+    def name(self) -> str:
+        """Its declared name."""
+        return self.id.name
 
     @property
     def digest(self) -> str:
