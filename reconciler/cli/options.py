@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import completing
+from reconciler.cli.common import Common
 from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.core.selection.shard import Shard
-    from reconciler.workflow.place import Place
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """The options every command on a project takes."""
-
-    path: Path
-    lockfile: Path | None
-    format: str
-    verbose: bool
-    quiet: bool
-    no_color: bool
-
-    @property
-    def place(self) -> Place:
-        """Where the project lies."""
-        from reconciler.workflow.place import place
-
-        return place(self.path, self.lockfile)
 
 
 def examples(*lines: str) -> str:

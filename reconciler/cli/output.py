@@ -13,7 +13,7 @@ from reconciler.render.style import Style, safe
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.manifest import Diagnostic
 
 _WIDEST = 120

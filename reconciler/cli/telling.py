@@ -18,7 +18,7 @@ from reconciler.render.style import safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.events import RunResult
     from reconciler.core.model.plan import Plan

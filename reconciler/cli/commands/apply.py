@@ -16,7 +16,7 @@ from reconciler.cli.telling import telling as telling_options
 from reconciler.cli.telling import witness
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options, output
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.selection.scope import Scope
     from reconciler.lockfile import Patience
     from reconciler.workflow.access import Access

@@ -10,7 +10,7 @@ import click
 from reconciler.cli import options, output
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.workflow.access import Access
     from reconciler.workflow.importing import Imported
 

@@ -14,7 +14,7 @@ from reconciler.cli import options, output
 from reconciler.cli.display import details
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.plan import Plan
     from reconciler.core.selection.scope import Scope
     from reconciler.workflow.access import Access

@@ -13,7 +13,7 @@ from reconciler.cli import options, output
 from reconciler.cli.display import details
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.desired import Stage
     from reconciler.core.model.outputs import PullResult
     from reconciler.core.selection.scope import Scope

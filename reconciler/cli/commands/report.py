@@ -17,7 +17,7 @@ from reconciler.cli.display import details
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.selection.scope import Scope
     from reconciler.render.report.content import Report
     from reconciler.workflow.access import Access

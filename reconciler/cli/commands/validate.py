@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.desired import Desired, DesiredTarget
     from reconciler.core.model.manifest import Cell, Diagnostic
     from reconciler.core.selection.scope import Scope

@@ -20,7 +20,7 @@ from reconciler.render.style import safe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.events import Event
     from reconciler.core.selection.scope import Scope
     from reconciler.core.watching.rounds import Round

@@ -11,7 +11,7 @@ from reconciler.cli import output
 from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.desired import Desired
     from reconciler.manifests import Manifests
     from reconciler.workflow.verbs.shared import Looked

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.model.outputs import Output, Pulled
 
 _Key = tuple[object, object]

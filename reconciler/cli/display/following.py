@@ -20,7 +20,7 @@ from reconciler.render.style import counted, safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from reconciler.cli.options import Common
+    from reconciler.cli.common import Common
     from reconciler.core.planning.report import StatusRow
     from reconciler.render.style import Style
     from reconciler.workflow.looking import Look
