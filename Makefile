@@ -10,7 +10,7 @@ LOCK := --generate-hashes --no-annotate --no-emit-index-url --custom-compile-com
 SOURCES := pyproject.toml README.md LICENSE $(shell find reconciler schemas -name '*.py' -o -name '*.json')
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/installed ## Apply examples/quickstart against the embedded service
 	$(BIN)/reconciler apply --local --yes $(DEMO)
