@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,9 @@ from reconciler.core.errors import (
 from reconciler.render.style import counted, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from reconciler.core.model.manifest import Diagnostic
 
 
 def report(error: BaseException) -> ExitCode:
@@ -70,17 +73,35 @@ def _usage(error: click.UsageError) -> ExitCode:
 def _invalid(error: InvalidManifestsError) -> ExitCode:
     for diagnostic in error.diagnostics:
         _say(safe(str(diagnostic)))
-    _say(f"error: {error.message} ({counted(len(error.diagnostics), 'problem')})")
+    _say(f"error: {error.message} ({_counts(error.diagnostics)})")
     return error.exit_code
 
 
+def _counts(diagnostics: Iterable[Diagnostic]) -> str:
+    found = Counter(str(diagnostic.severity) for diagnostic in diagnostics)
+    return ", ".join(counted(count, word) for word, count in sorted(found.items()))
+
+
 def _system(error: OSError) -> ExitCode:
+    if _is_nowhere():
+        _say("error: the working directory is gone")
+        _say("  Change to one that exists, and run it again.")
+        return ExitCode.INVALID
     is_closed = streams.is_stdout_closed(error)
     if error.errno not in _FULL and not is_closed:
         return _internal(error)
     streams.give_up_stdout()
     _say(f"error: cannot write: {'stdout is closed' if is_closed else error.strerror}")
     return ExitCode.ERROR
+
+
+def _is_nowhere() -> bool:
+    """Tell whether the working directory was deleted, so that no relative path leads anywhere."""
+    try:
+        os.getcwd()  # noqa: PTH109 - as few words as may fail
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _internal(error: BaseException) -> ExitCode:

@@ -61,12 +61,21 @@ def access(command: Callable[..., Any]) -> Callable[..., Any]:
 
         names = ("local", "api_url", "user_id", "allow_http")
         chosen = {name: options.pop(name) for name in names}
-        return command(*args, access=Access(**chosen, environment=os.environ), **options)
+        held = functools.partial(_tell_of_hold, options["common"])
+        given = Access(**chosen, environment=os.environ, held=held)
+        return command(*args, access=given, **options)
 
     decorated: Callable[..., Any] = with_access
     for option in reversed(_ACCESS):
         decorated = option(decorated)
     return decorated
+
+
+def _tell_of_hold(common: Common, seconds: float) -> None:
+    from reconciler.cli.output import note
+    from reconciler.core import durations
+
+    note(common, f"The API asks for a pause (429): going on in {durations.text(seconds)}.")
 
 
 _ACCESS = (

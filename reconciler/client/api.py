@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 
 class Api:
-    """Typed calls over one HTTP session; raises subclasses of ApiError, and nothing of httpx."""
+    """Typed calls over one HTTP session; raises subclasses of ApiError alone."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
@@ -149,7 +149,7 @@ def _path(repo: str, *rest: str) -> str:
 
 @lru_cache(maxsize=1024)  # the same few names follow one another
 def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    return quote(name, safe="", errors="surrogatepass")
 
 
 def _verdicts(answer: Mapping[str, Any]) -> dict[str, str | None]:

@@ -65,14 +65,13 @@ class DirectTransport:
         """Send a request over a connection of its own for that time."""
         connection = self._rested() or await self._connected()
         try:
-            answer = await connection.exchange(self._request(method, path, body))
+            return await connection.exchange(self._request(method, path, body))
         finally:
             if connection.is_reusable:
                 self._idle.append(connection)
             else:
                 connection.close()
                 self._all.discard(connection)
-        return answer
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.core.clock import Clock
 
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
-_NOT_FOUND, _TOO_MANY_REQUESTS = 404, 429
+_FORBIDDEN, _NOT_FOUND, _TOO_MANY_REQUESTS = 403, 404, 429
 _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
     402: errors.PaymentRequiredError,
@@ -39,11 +39,14 @@ _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
 _HINTS = {
     401: "Check BREAD_API_KEY, and that it belongs to this API.",
     402: "Top up the account; nothing more is started until then.",
-    403: "Acting for another user needs the master key.",
+    403: "Check BREAD_API_KEY: this key may not do that.",
 }
+_HINT_FOR_ANOTHER = "Acting for another user needs the master key."
 _SENTENCE_LIMIT = 500
 #: No header may hold a run up for longer, in seconds.
 _LONGEST_HOLD = 600.0
+#: A hold from so many seconds on is told, for people would wonder.
+_WORTH_TELLING = 10.0
 #: What names a proxy in the environment, in either case.
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
@@ -78,6 +81,35 @@ class HttpSettings:
     retry: RetryPolicy = RetryPolicy()
     #: Told of every request what came of it, in one of the words of ``_outcome``, or ``lost``.
     ended: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
+    #: Told once of every long hold that the API asks for, in seconds.
+    held: Callable[[float], object] = field(default=lambda _: None, repr=False, compare=False)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often one request was made in vain, and whether it is made again."""
+
+    policy: RetryPolicy
+    repeatable: bool
+    failed: int = 0
+    limited: int = 0
+
+    def go_on_after_loss(self, error: LostError) -> bool:
+        """Count a request without an answer, which may have had its effect."""
+        self.failed += 1
+        is_safe = self.repeatable or isinstance(error, NotSentError)
+        may_differ = not isinstance(error, TooLargeError)
+        return is_safe and may_differ and self.failed < self.policy.attempts
+
+    def go_on_after(self, status: int) -> bool:
+        """Count an answer that is worth another request, if it is."""
+        if status == _TOO_MANY_REQUESTS:
+            self.limited += 1
+            return self.limited < self.policy.attempts_when_limited
+        if status < _SERVER_ERROR or not self.repeatable:
+            return False
+        self.failed += 1
+        return self.failed < self.policy.attempts
 
 
 class Http:
@@ -97,6 +129,7 @@ class Http:
         self._draw = draw or random.Random()  # noqa: S311 - spreads delays, keeps no secret
         self._gate = asyncio.Semaphore(settings.concurrency)
         self._resume_at = 0.0
+        self._told_until = 0.0
         self._transport = (connect or carrier)(_origin(settings))
 
     async def __aenter__(self) -> Http:
@@ -122,7 +155,7 @@ class Http:
         """Send a request and return the JSON object it is answered with; raises ApiError."""
         response = await self._send(method, path, body, params, repeatable=repeatable)
         if response.status_code >= _CLIENT_ERROR:
-            raise _refusal(response, method, path)
+            raise _refusal(response, method, path, _hint(response.status_code, self.settings))
         if response.is_redirect:
             where = response.header("location") or f"no address ({response.status_code})"
             raise errors.UnreachableError(
@@ -140,40 +173,39 @@ class Http:
         *,
         repeatable: bool,
     ) -> Answer:
-        attempt = limited = 0
         content = None if body is None else _ENCODER.encode(body).encode()
         query = f"{path}?{urlencode(params)}" if params else path
+        tries = _Tries(self.settings.retry, repeatable)
         while True:
             if self._resume_at:
                 await self._wait_for_permission()
             try:
-                async with self._gate:
-                    self.requests += 1
-                    response = await self._transport.send(method, query, content)
+                answer = await self._exchange(method, query, content)
             except LostError as error:
-                self.settings.ended("lost")
-                attempt += 1
-                safe = repeatable or isinstance(error, NotSentError)
-                final = isinstance(error, TooLargeError) or not safe
-                if final or attempt >= self.settings.retry.attempts:
+                if not tries.go_on_after_loss(error):
                     raise errors.UnreachableError(
                         f"{method} {path}: {error}",
                         hint=f"Is {self.settings.base_url} the right address, and is it up?",
                     ) from error
-                await self._pause(attempt)
-                continue
-            self.settings.ended(_outcome(response.status_code))
-            if response.status_code == _TOO_MANY_REQUESTS:
-                limited += 1
-                if limited < self.settings.retry.attempts_when_limited:
-                    self._hold_everything(response, limited)
+            else:
+                if not tries.go_on_after(answer.status_code):
+                    return answer
+                if answer.status_code == _TOO_MANY_REQUESTS:
+                    self._hold_everything(answer, tries.limited)
                     continue
-            elif response.status_code >= _SERVER_ERROR and repeatable:
-                attempt += 1
-                if attempt < self.settings.retry.attempts:
-                    await self._pause(attempt)
-                    continue
-            return response
+            await self._pause(tries.failed)
+
+    async def _exchange(self, method: str, path: str, content: bytes | None) -> Answer:
+        """Send a request once, when its turn has come, and tell what came of it."""
+        try:
+            async with self._gate:
+                self.requests += 1
+                answer = await self._transport.send(method, path, content)
+        except LostError:
+            self.settings.ended("lost")
+            raise
+        self.settings.ended(_outcome(answer.status_code))
+        return answer
 
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(self.settings.retry.delay(attempt, self._draw.random()))
@@ -183,7 +215,11 @@ class Http:
         wait = _retry_after(response)
         if wait is None:
             wait = self.settings.retry.delay(attempt, self._draw.random())
-        self._resume_at = max(self._resume_at, self._clock.now() + wait)
+        now = self._clock.now()
+        self._resume_at = max(self._resume_at, now + wait)
+        if wait >= _WORTH_TELLING and now >= self._told_until:
+            self._told_until = self._resume_at
+            self.settings.held(wait)
 
     async def _wait_for_permission(self) -> None:
         while (wait := self._resume_at - self._clock.now()) > 0:
@@ -191,19 +227,28 @@ class Http:
 
 
 def _origin(settings: HttpSettings) -> Origin:
-    key = settings.key.strip()
-    if not (key.isascii() and key.isprintable()):
+    key, user = settings.key.strip(), settings.user_id or ""
+    if not _fits_a_header(key):
         # The library that sends headers quotes what it refuses: the key must not get that far.
         raise errors.ReconcilerError(
             "the API key holds characters that no key has", hint="Check BREAD_API_KEY."
+        )
+    if not _fits_a_header(user):
+        raise errors.UsageError(
+            f"{user!a} cannot be sent as the user to act for",
+            hint="--user-id takes ASCII characters on one line.",
         )
     headers = {
         "Authorization": f"Bearer {key}",
         "User-Agent": f"reconciler/{__version__}",
         "Accept": "application/json",
     }
-    user = {"X-User-Id": settings.user_id} if settings.user_id else {}
-    return Origin(settings.base_url, headers | user, settings.timeout)
+    acting_for = {"X-User-Id": user} if user else {}
+    return Origin(settings.base_url, headers | acting_for, settings.timeout)
+
+
+def _fits_a_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _outcome(status: int) -> str:
@@ -235,7 +280,14 @@ def _object(response: Answer, method: str, path: str) -> dict[str, Any]:
     return value
 
 
-def _refusal(response: Answer, method: str, path: str) -> errors.ApiError:
+def _hint(status: int, settings: HttpSettings) -> str:
+    """Return what a person may do about a refusal, as far as that is known."""
+    if status == _FORBIDDEN and settings.user_id:
+        return _HINT_FOR_ANOTHER
+    return _HINTS.get(status, "")
+
+
+def _refusal(response: Answer, method: str, path: str, hint: str) -> errors.ApiError:
     status = response.status_code
     sentence = sentence_of(response.content) or response.reason_phrase or "no reason given"
     kind = _BY_STATUS.get(status, errors.ApiError)
@@ -243,7 +295,7 @@ def _refusal(response: Answer, method: str, path: str) -> errors.ApiError:
         # A 404 of a proxy is not the API's word that something is absent.
         trusted = {401, 402, 403}
         kind = kind if status in trusted else errors.UnreachableError
-    return kind(f"{method} {path}: {status}: {sentence}", hint=_HINTS.get(status, ""))
+    return kind(f"{method} {path}: {status}: {sentence}", hint=hint)
 
 
 def _speaks_json(response: Answer) -> bool:

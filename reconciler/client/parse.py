@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Deeper nesting than this carries no meaning, and would exhaust whoever compares it.
 _DEEPEST = 100
-_NUMBERS = {int, float}
+_NUMERIC = {int, float}
 
 
 def repo(body: Mapping[str, Any]) -> LiveRepo:
@@ -29,10 +29,17 @@ def repo(body: Mapping[str, Any]) -> LiveRepo:
 
 
 def names(body: Mapping[str, Any], key: str) -> frozenset[str]:
-    """Read a listing; items may be names or objects holding one."""
+    """Read a listing; items may be names or objects holding one.
+
+    The API documents no pages of listings. One that says it goes on is refused all the same: what
+    it does not name would be taken for absent.
+    """
     items = body.get(key)
     if not isinstance(items, list):
         raise ValueError(f'the listing holds no "{key}"')
+    total = count(body.get("total"))
+    if body.get("has_more") is True or (total is not None and total > len(items)):
+        raise ValueError(f"the listing names only {len(items):,} {key}, and says there are more")
     return frozenset(_name(item, key.removesuffix("s")) for item in items)
 
 
@@ -62,7 +69,7 @@ def stage(body: Mapping[str, Any]) -> LiveStage:
         count(body.get("lines")),
         count(body.get("total_expected")),
         _sentence(body.get("error")),
-        _percent(body.get("progress_percent")),
+        _number(body.get("progress_percent")),
     )
 
 
@@ -78,7 +85,7 @@ def count(value: Any) -> int | None:
     """Read a number of things; None for what is none."""
     if type(value) is int:  # the usual case, and not True
         return value if value >= 0 else None
-    number = _percent(value)
+    number = _number(value)
     return int(number) if number is not None and number >= 0 else None
 
 
@@ -108,8 +115,8 @@ def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _percent(value: Any) -> float | None:
-    if type(value) not in _NUMBERS:
+def _number(value: Any) -> float | None:
+    if type(value) not in _NUMERIC:
         return None
     try:
         number = float(value)

@@ -7,10 +7,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from reconciler.core.errors import UsageError
 
+#: The most characters between two dots of a host name.
+_LONGEST_LABEL = 63
+
 
 def checked_base_url(url: str, *, allow_http: bool = False) -> str:
     """Return a base URL without a trailing slash; raises UsageError for one unfit for a key.
 
+    Addresses that differ in the case of scheme or host alone become the same.
     Plain http is refused for anything but a loopback address, because the key would travel in the
     clear.
     """
@@ -24,7 +28,20 @@ def checked_base_url(url: str, *, allow_http: bool = False) -> str:
             f"{url} is plain http: the key would travel in the clear",
             hint="Use https, or --allow-http if you are sure of the network.",
         )
-    return url.rstrip("/")
+    return normalised(url).rstrip("/")
+
+
+def normalised(url: str) -> str:
+    """Return the same address with scheme and host in lower case; any other text as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    if not parts.netloc:
+        return url
+    host, _, _ = parts.netloc.partition("%")  # what follows is the name of a network interface
+    end = len(f"{parts.scheme}://{host}")
+    return url[:end].lower() + url[end:]
 
 
 def _split(url: str) -> SplitResult | None:
@@ -34,7 +51,13 @@ def _split(url: str) -> SplitResult | None:
         sane = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
     except ValueError:  # brackets or a port
         return None
-    return parts if sane else None
+    return parts if sane and _can_be_looked_up(parts.hostname or "") else None
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Tell whether the dots of a host name are where they may be; asking for others is an error."""
+    labels = host.removesuffix(".").split(".")
+    return all(0 < len(label) <= _LONGEST_LABEL for label in labels)
 
 
 def is_loopback(host: str) -> bool:

@@ -25,9 +25,9 @@ def parse(text: str) -> float:
 
 
 def text(seconds: float) -> str:
-    """Return a short text for a duration: ``0.4s``, ``12s``, ``3m05s``, ``2h00m``."""
+    """Return a short text for a duration: ``0.4s``, ``3s``, ``12s``, ``3m05s``, ``2h00m``."""
     if seconds < 10:
-        return f"{seconds:.1f}s"
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
     if seconds < 60:
         return f"{seconds:.0f}s"
     minutes, rest = divmod(round(seconds), 60)

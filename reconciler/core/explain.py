@@ -23,6 +23,7 @@ _SENTENCES = {
     Reason.PREVENT_DESTROY: "policy.prevent_destroy protects it",
     Reason.DESTROY_NOT_ALLOWED: "deleting needs --allow-destroy",
     Reason.TOO_MANY_DELETIONS: "more deletions than allowed at once",
+    Reason.NOT_SELECTED: "it would have to be replaced, but was not selected",
     Reason.DEPENDENCY_BLOCKED: "something it needs is blocked",
     Reason.REFERENCE_MISSING: "something it needs does not exist",
     Reason.BUDGET_EXCEEDED: "over budget",
@@ -39,6 +40,7 @@ _NEXT = {
     ),
     Reason.TOO_MANY_DELETIONS: "Check that nothing is missing, then raise --max-deletions.",
     Reason.DESTROY_NOT_ALLOWED: "Apply with --allow-destroy if that is meant.",
+    Reason.NOT_SELECTED: "Select it as well, or undo the change.",
     Reason.BUDGET_EXCEEDED: "Raise the budget, or apply fewer targets at once.",
 }
 

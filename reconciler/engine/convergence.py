@@ -24,9 +24,9 @@ from reconciler.core.model.events import Event, EventKind
 from reconciler.core.model.observed import FAILED, IN_PROGRESS, NOT_STARTED, LiveStage
 from reconciler.core.model.plan import Reason, Verb
 from reconciler.core.planning import stages
-from reconciler.core.planning.compute import expected_lines
 from reconciler.core.planning.record import locked_target
 from reconciler.core.planning.stages import StageDecision
+from reconciler.core.quantities import expected_lines
 from reconciler.engine.pacing import Forecast, progress_of
 from reconciler.engine.run import say
 

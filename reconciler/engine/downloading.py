@@ -108,7 +108,7 @@ class OutputReader:
         page = await self._page(0, 1)
         lines = self._as_lines(0, page)
         if first and digest_of(lines) != first.digest:
-            raise self._unsteady("its records changed while they were read")
+            raise UnsteadyOutputError("its records changed while they were read")
 
     async def _lines(self, start: int, stop: int) -> list[bytes]:
         """Return these lines, in several requests where an answer holds fewer."""
@@ -129,22 +129,22 @@ class OutputReader:
         self._require_same_job(page)
         end, count = offset + len(page.records), len(page.records)
         if page.offset not in {None, offset}:
-            raise self._unsteady(f"asked for record {offset}, the API sent {page.offset}")
+            raise UnsteadyOutputError(f"asked for record {offset}, the API sent {page.offset}")
         if count > limit or end > output.lines or (page.has_more and end >= output.lines):
-            raise self._unsteady(f"there are more records than the {output.lines:,} it counts")
+            raise UnsteadyOutputError(f"there are more records than the {output.lines:,} it counts")
         missing = page.has_more is False or not page.records
         if end < output.lines and missing:
-            raise self._unsteady(f"there are {end:,} records where it counts {output.lines:,}")
+            raise UnsteadyOutputError(f"there are {end:,} records where it counts {output.lines:,}")
         return page
 
     def _require_same_job(self, page: OutputPage) -> None:
         if page.status not in {None, COMPLETE}:
-            raise self._unsteady(f"its job is now {page.status}")
+            raise UnsteadyOutputError(f"its job is now {page.status}")
         if page.lines not in {None, self._output.lines}:
-            raise self._unsteady(f"it had {self._output.lines:,} records, now {page.lines:,}")
+            raise UnsteadyOutputError(f"it had {self._output.lines:,} records, now {page.lines:,}")
         if page.job is not None:
             if self._job not in {None, page.job}:
-                raise self._unsteady("its job ran again while it was read")
+                raise UnsteadyOutputError("its job ran again while it was read")
             self._job = page.job
 
     def _as_lines(self, start: int, page: OutputPage) -> list[bytes]:
@@ -152,7 +152,4 @@ class OutputReader:
         try:
             return [jsonl.line(stage, start + n, record) for n, record in enumerate(page.records)]
         except ValueError as error:
-            raise self._unsteady(str(error)) from error
-
-    def _unsteady(self, message: str) -> UnsteadyOutputError:
-        return UnsteadyOutputError(message)
+            raise UnsteadyOutputError(str(error)) from error

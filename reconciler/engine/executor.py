@@ -17,10 +17,12 @@ from reconciler.core.model.events import Event, EventKind, Outcome
 from reconciler.core.model.manifest import Kind
 from reconciler.core.model.observed import LiveTarget
 from reconciler.core.model.plan import SETTLED, Reason, Verb
+from reconciler.core.planning.orphans import prunable
 from reconciler.core.planning.record import record
 from reconciler.core.planning.resources import resolved
 from reconciler.engine.convergence import converge
 from reconciler.engine.creation import create_all
+from reconciler.engine.deletion import delete_all
 from reconciler.engine.keeper import Keeper
 from reconciler.engine.run import Run
 from reconciler.engine.tasks import for_each
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from reconciler.engine.run import RunOptions
 
 
-#: Seconds between two moments at which the lockfile is brought up to date, come what may.
+#: Seconds after which what was held back is written, if a write is due by then.
 FLUSH_EVERY = 1.0
 
 
@@ -73,6 +75,7 @@ async def execute(
         _settle_what_needs_nothing(run)
         _forget_orphans(run)
         await create_all(run)
+        await delete_all(run)
         todo = [target for id_, target in desired.targets.items() if id_ not in run.outcomes]
         await for_each(todo, lambda target: _converge(run, target), limit=options.parallelism)
     finally:
@@ -84,6 +87,7 @@ async def execute(
 async def _keep_flushing(run: Run) -> None:
     """Bring to disk what was held back, also while nothing else happens for long."""
     while True:
+        await run.keeper.has_news()
         await run.clock.sleep(FLUSH_EVERY)
         # A write that fails now is tried again, and fails for all to see, when the run ends.
         with contextlib.suppress(ReconcilerError):
@@ -106,9 +110,10 @@ def _settle_what_needs_nothing(run: Run) -> None:
 
 def _forget_orphans(run: Run) -> None:
     """Drop the record of prompts and repos that nothing declares: the API cannot delete them."""
-    for id_ in run.plan.orphans if run.options.forget_orphans else ():
-        if id_.kind is not Kind.TARGET:
-            run.keeper.forget(id_)
+    if run.options.forget_orphans:
+        for id_ in prunable(run.plan.orphans, run.desired):
+            if id_.kind is not Kind.TARGET:
+                run.keeper.forget(id_)
 
 
 def _tell_settled(run: Run, action: Action) -> None:

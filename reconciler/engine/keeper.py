@@ -6,6 +6,7 @@ must be on disk before something else happens (an attempt, before its POST) is w
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,7 +45,8 @@ class Keeper:
         self._empty_is_news = empty_is_news
         self._writer = writer
         self._clock = clock
-        self._dirty = True
+        self._news = asyncio.Event()
+        self._news.set()
         self._not_before = 0.0
 
     def put_repo(self, id_: ResourceId, entry: LockedRepo) -> None:
@@ -80,14 +82,19 @@ class Keeper:
     def flush(self, *, force: bool = False) -> None:
         """Write what has changed, unless a write was just made and nothing forces another."""
         now = self._clock.now()
-        if not (force or (self._dirty and now >= self._not_before)):
+        if not (force or (self._news.is_set() and now >= self._not_before)):
             return
         lock = Lock(self._api_url, self.repos, self.prompts, self.targets)
         if self._empty_is_news or lock.ids():
             self._writer.write(lock)
         done = self._clock.now()
-        self._dirty, self._not_before = False, done + _SPREAD * (done - now)
+        self._news.clear()
+        self._not_before = done + _SPREAD * (done - now)
+
+    async def has_news(self) -> None:
+        """Return as soon as something is yet to be written."""
+        await self._news.wait()
 
     def _changed(self) -> None:
-        self._dirty = True
+        self._news.set()
         self.flush()

@@ -58,7 +58,13 @@ def hold(root: Path, patience: Patience | None = None) -> Iterator[None]:
     """Hold the run lock of a directory; raises LockHeldError, naming the holder."""
     path = state_directory(root) / "run.lock"
     with _opened(path) as file:
-        _acquire(file, patience or Patience())
+        try:
+            _acquire(file, patience or Patience())
+        except OSError as error:
+            raise ReconcilerError(
+                f"cannot lock {path}: {error.strerror}",
+                hint="Keep the project on a file system that has locks.",
+            ) from error
         _sign(file)
         yield
         file.truncate(0)
@@ -74,7 +80,7 @@ def _sign(file: TextIO) -> None:
 def _acquire(file: TextIO, patience: Patience) -> None:
     deadline = time.monotonic() + patience.seconds
     told = False
-    while not _is_taken(file):
+    while not _takes(file):
         if time.monotonic() >= deadline:
             raise LockHeldError(
                 f"another run holds the lock ({_holder(file)})",
@@ -87,7 +93,8 @@ def _acquire(file: TextIO, patience: Patience) -> None:
         time.sleep(min(_LOOK_SECONDS, patience.seconds))
 
 
-def _is_taken(file: TextIO) -> bool:
+def _takes(file: TextIO) -> bool:
+    """Take the lock if it is free; return whether this run holds it now."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,7 @@
 """One text ↔ one YAML scalar, as lockfiles have them: plain where that is safe, else in quotes.
 
-A text that needs an escape goes through the YAML library. Knows nothing of where a
-scalar stands, and reads only what ``written`` could have written.
+A text that needs an escape goes through the YAML library. Knows nothing of where a scalar stands,
+and reads only what ``written`` could have written.
 """
 
 from __future__ import annotations

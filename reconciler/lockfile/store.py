@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -96,7 +97,10 @@ def read_file(path: Path, largest: int) -> bytes:
 
 
 def replace_file(path: Path, content: str) -> None:
-    """Write a file so that a reader finds the old or the new one whole, whenever it crashes."""
+    """Write a file so that a reader finds the old or the new one whole, whenever it crashes.
+
+    Raises OSError, also where that would put a file in the place of a device or a pipe.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
@@ -124,11 +128,14 @@ def _tidy_up(path: Path) -> None:
 def _mode(path: Path) -> int:
     """Return the mode of the file to be replaced; that of any new file where there is none."""
     try:
-        return path.stat().st_mode & 0o7777
+        mode = path.stat().st_mode
     except FileNotFoundError:
         umask = os.umask(0)
         os.umask(umask)
         return 0o666 & ~umask
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory, replacing it complains
+        raise OSError(errno.EINVAL, "not a regular file")
+    return mode & 0o7777
 
 
 def _sync_directory(directory: Path) -> None:

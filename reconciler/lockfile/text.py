@@ -34,6 +34,8 @@ HEADER = (
 _SECTIONS = ("prompts", "repos", "targets")
 _STAGE_HEADS = tuple((stage, f"    {stage}:\n") for stage in sorted(Stage))
 _CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
+#: What a lockfile begins with, perhaps after remarks; an empty file is a lost one.
+_BEGINNING = re.compile(r"(#.*\n|\s)*((version|api_url|prompts|repos|targets):|\Z)")
 #: The order of addresses; comparing them as they are takes twice as long.
 _ORDER = attrgetter("kind", "repo", "name")
 _DEEPEST = 10
@@ -96,8 +98,23 @@ def parse_any(text: str, where: str) -> Lock:
         _refuse_what_we_never_write(text)
         value = yaml.load(text, Loader=LOADER)  # noqa: S506
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
-        raise InvalidLockfileError(f"{where}: no YAML: {error}", hint=REBUILD) from error
-    return _lock(_checked(value, where))
+        place, why = _place_and_why(error)
+        raise InvalidLockfileError(f"{where}{place}: no YAML: {why}", hint=way_out(text)) from error
+    return _lock(_checked(value, where, way_out(text)))
+
+
+def _place_and_why(error: yaml.YAMLError | ValueError) -> tuple[str, str]:
+    """Return what is wrong on one line, and where: the library knows no file and calls it odd."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        why = ", ".join(filter(None, (error.context, error.problem)))
+        return f":{mark.line + 1}:{mark.column + 1}", why
+    return "", str(getattr(error, "reason", error))
+
+
+def way_out(text: str) -> str:
+    """Return how to recover; nobody shall delete a file that is something else."""
+    return REBUILD if _BEGINNING.match(text) else _ELSEWHERE
 
 
 def _refuse_what_we_never_write(text: str) -> None:
@@ -129,23 +146,27 @@ class ConflictMarkersError(InvalidLockfileError):
 
 
 REBUILD = "Delete the file and run `reconciler refresh`: it rebuilds it from live state."
+_ELSEWHERE = (
+    "It does not begin like a lockfile. Name the right one with --lockfile, or a new file and run "
+    "`reconciler refresh`: it writes it from live state."
+)
 
 
-def _checked(value: Any, where: str) -> dict[str, Any]:
+def _checked(value: Any, where: str, hint: str) -> dict[str, Any]:
     version = value.get("version") if isinstance(value, dict) else None
     if isinstance(version, int) and version > VERSION:
         raise InvalidLockfileError(
             f"{where}: written by a newer reconciler (lockfile version {version})",
-            hint="Upgrade reconciler; this version reads lockfiles up to version 1.",
+            hint=f"Upgrade reconciler; this version reads lockfiles up to version {VERSION}.",
         )
     if not _keys_are_text(value):
-        raise InvalidLockfileError(f"{where}: a key is no text", hint=REBUILD)
+        raise InvalidLockfileError(f"{where}: a key is no text", hint=hint)
     problems = _checker().problems(value)
     if problems:
         first = problems[0]
         path = ".".join(str(key) for key in first.path)
         place = f"{where}: {path}: " if path else f"{where}: "
-        raise InvalidLockfileError(place + first.message, hint=REBUILD)
+        raise InvalidLockfileError(place + first.message, hint=hint)
     return dict(value)
 
 

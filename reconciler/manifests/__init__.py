@@ -49,7 +49,7 @@ def load(path: Path) -> Manifests:
         found = discover(path)
         loading = Loading(found)
         desired, problems = build(loading.documents, also_declared=frozenset(loading.also_declared))
-        diagnostics = tuple(sorted({*loading.diagnostics, *map(loading.located, told(problems))}))
+        diagnostics = tuple(sorted({*loading.diagnostics, *loading.located(told(problems))}))
     if has_errors(diagnostics):
         raise InvalidManifestsError(diagnostics)
     documents = {(document.file, document.index) for document in loading.documents}

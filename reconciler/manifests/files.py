@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler.core.names import suggest
 from reconciler.manifests.syntax import Fault
+
+if TYPE_CHECKING:
+    from reconciler.core.names import Comparisons
 
 #: The most bytes that a manifest, or a file named in one, may have.
 LARGEST = 10_000_000
@@ -65,14 +68,16 @@ def is_inside(path: str, directory: str) -> bool:
     return os.path.commonpath((path, directory)) == directory
 
 
-def suggest_beside(path: str) -> str:
+def suggest_beside(path: str, comparisons: Comparisons) -> str:
     """Return the ending of a sentence that offers a file beside the one that is missing."""
+    if comparisons.is_over:
+        return ""
     missing = Path(path)
     try:
         beside = {other.name for other in missing.parent.iterdir()}
     except (OSError, ValueError):
         return ""
-    return suggest(missing.name, beside - {missing.name})
+    return comparisons.suggest(missing.name, beside - {missing.name})
 
 
 def _acceptable_size(status: os.stat_result) -> int:

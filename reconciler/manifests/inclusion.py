@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler.core.model.manifest import Kind
+from reconciler.core.names import Comparisons
 from reconciler.core.schema.checking import SchemaProblem, quoted
 from reconciler.manifests import files, json_text, reader
 from reconciler.manifests.checking import checker, contrast
@@ -66,6 +67,9 @@ class FileStore:
         #: Everything lies inside of this, links resolved.
         self.root = os.path.realpath(root)
         self._contents: dict[tuple[str, _Reading], JsonValue | _Broken] = {}
+        #: What to suggest instead of a file that is not there.
+        self._missing: dict[str, str] = {}
+        self._comparisons = Comparisons()
 
     def include(self, source: Source, kind: Kind, value: JsonObject) -> Included:
         """Return a document of a manifest with the content of all its files in place."""
@@ -78,7 +82,7 @@ class FileStore:
         path = self._resolved(source, name)
         known = self._contents.get((path, reading))
         if known is None:
-            text = files.decode(_bytes(path))
+            text = files.decode(self._bytes(path))
             known = _Broken((text,)) if isinstance(text, Fault) else reading(text, path)
             self._contents[path, reading] = known
         return known
@@ -92,6 +96,14 @@ class FileStore:
         if not files.is_inside(path, self.root):
             raise files.UnreadableError("leads out of the directory that holds the manifests")
         return path
+
+    def _bytes(self, path: str) -> bytes:
+        try:
+            return files.read_bytes(path)
+        except files.MissingError as error:
+            if path not in self._missing:
+                self._missing[path] = files.suggest_beside(path, self._comparisons)
+            raise files.MissingError(f"{error}{self._missing[path]}") from error
 
 
 class _Document:
@@ -131,13 +143,6 @@ class _Document:
         shown = os.path.normpath(Path(self._source.shown).parent / name)
         self.found.diagnostics.extend(fault.within(shown) for fault in content.faults)
         return None
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        return files.read_bytes(path)
-    except files.MissingError as error:
-        raise files.MissingError(f"{error}{files.suggest_beside(path)}") from error
 
 
 def _text(text: str, _: str) -> str:

@@ -8,7 +8,8 @@ together with the others.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from reconciler.core.declare.sets import told
@@ -20,6 +21,7 @@ from reconciler.core.model.manifest import (
     ResourceId,
     Severity,
 )
+from reconciler.core.names import Comparisons
 from reconciler.manifests import checking, files, ordinary, reader
 from reconciler.manifests.discovery import IGNORE_FILE
 from reconciler.manifests.expansion import Expander
@@ -38,7 +40,7 @@ _SEPARATOR = re.compile(r"^---", re.MULTILINE)
 _KIND = re.compile(r"\bkind:[ ]{0,9}[\"']?(\w{1,40})")
 _REPO = re.compile(r"\brepo:[ ]{0,9}[\"']?([\w.-]{1,128})")
 _NAME = re.compile(r"\bname:[ ]{0,9}[\"']?([\w.-]{1,128})")
-
+_FILE = attrgetter("file")
 
 _ONLY_COMMENTS = "no manifest found; there is nothing but comments"
 _NO_SOURCES = (
@@ -57,19 +59,21 @@ class Loading:
         self._texts: dict[str, str] = {}
         self._files = FileStore(found.root)
         self._sets = Expander(self._files)
-        self._positions = lru_cache(maxsize=16)(self._read_again)
         for source in found.sources:
             self._load(source)
         if not self.documents and not has_errors(self.diagnostics):
             message = _ONLY_COMMENTS if found.sources else _NO_SOURCES
             self.diagnostics.append(Diagnostic(found.shown, 1, 1, message))
 
-    def located(self, problem: Problem) -> Diagnostic:
-        """Return a problem of a document that was good by itself, with its position."""
-        return _located(problem, self._positions(problem.file)[problem.index])
+    def located(self, problems: Iterable[Problem]) -> Iterator[Diagnostic]:
+        """Yield problems of documents that were good by themselves, with their positions.
 
-    def _read_again(self, file: str) -> list[YamlDocument]:
-        return reader.read(self._texts[file]).documents
+        They come file by file: to find positions, the text of a file is read again.
+        """
+        for file, found in groupby(sorted(problems, key=_FILE), _FILE):
+            documents = reader.read(self._texts[file]).documents
+            for problem in found:
+                yield _located(problem, documents[problem.index])
 
     def _load(self, source: Source) -> None:
         text = self._text(source)
@@ -209,5 +213,7 @@ def _mentioned(text: str) -> Iterator[ResourceId]:
 
 def _unreadable(source: Source, error: files.UnreadableError) -> str:
     if isinstance(error, files.MissingError):
-        return f"there is no such file or directory{files.suggest_beside(source.path)}"
+        return (
+            f"there is no such file or directory{files.suggest_beside(source.path, Comparisons())}"
+        )
     return f"this {error}"

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 #: How many resources are named where they are many.
 FEW = 3
-_REQUEST = re.compile(r"[A-Z]+ /\S*: ")
+_REQUEST = re.compile(r"[A-Z]+ (/\S*): ")
 
 
 def cause(why: str) -> str:
-    """Return why something failed without the request it was noticed at."""
-    return _REQUEST.sub("", why, count=1) if _REQUEST.match(why) else why
+    """Return why something failed without the request it was noticed at.
+
+    A path that the API repeats in its sentence is left out as well.
+    """
+    request = _REQUEST.match(why)
+    return why[request.end() :].replace(request[1], "…") if request else why
 
 
 def common(reasons: Iterable[str]) -> str:

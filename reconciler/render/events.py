@@ -12,6 +12,7 @@ from reconciler.render.style import Style, counted, safe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.core.model.desired import Stage
     from reconciler.core.model.events import Event, RunResult
 
 _WORD_WIDTH = max(len(kind) for kind in EventKind)
@@ -24,6 +25,13 @@ def line(event: Event, style: Style) -> str:
     kind = "" if event.stage else f"{event.resource.kind.lower()} "
     details = ", ".join(part for part in _details(event) if part)
     return f"{word}  {kind}{safe(str(event.resource))}{stage}" + (f"  {details}" if details else "")
+
+
+def others(kind: EventKind, stage: Stage | None, why: str, count: int, style: Style) -> str:
+    """Return one line for so many more events that are alike."""
+    word = _paint(kind, style)(f"{kind:<{_WORD_WIDTH}}")
+    what = counted(count, "more resource") + (f" {stage}" if stage else "")
+    return f"{word}  {what}" + (f"  {safe(why)}" if why else "")
 
 
 def quantity(event: Event) -> str:

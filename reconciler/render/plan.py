@@ -61,6 +61,8 @@ def text(plan: Plan, style: Style, *, width: int = 80, verbose: bool = False) ->
         lines.extend(_action(action, style, width, names, needed=needed))
     for group in _by_cause(plan.unknown, apart=verbose):
         lines.extend(_unread(group, style, width))
+    if not verbose:
+        lines.extend(_accepted(plan, style, width))
     planned = {action.resource for action in plan.changes}
     for id_ in plan.orphans:
         if id_ not in planned:
@@ -88,6 +90,17 @@ def _unread(group: list[Unknown], style: Style, width: int) -> Iterator[str]:
     else:
         yield f"{label} {ids[0].kind.lower():<{_KIND_WIDTH}} {safe(str(ids[0]))}"
     yield from _wrapped(causes.common(each.why for each in group), width)
+
+
+def _accepted(plan: Plan, style: Style, width: int) -> Iterator[str]:
+    """Warn of what has fewer lines than wanted, though nothing is to be done about it."""
+    found = [a for a in plan.actions if a.reason is Reason.SHORTFALL_ACCEPTED]
+    if found:
+        ids = [action.resource for action in found]
+        label = style.warn(f"    {_WORDS[Verb.UNCHANGED]:<{_VERB_WIDTH}}")
+        yield f"{label} {counted(len(ids), 'target')}"
+        yield from _wrapped(causes.names(ids), width)
+        yield from _wrapped(reason_sentence(found[0]), width)
 
 
 def _orphan(id_: ResourceId, style: Style, width: int) -> Iterator[str]:

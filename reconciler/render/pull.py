@@ -26,6 +26,12 @@ def line(pulled: Pulled, style: Style) -> str:
     return f"{word}  {safe(str(pulled.resource))} {pulled.stage}  {', '.join(details)}"
 
 
+def others(verdict: Verdict, why: str, count: int, style: Style) -> str:
+    """Return one line for so many more outputs with which it went alike."""
+    word = _paint(verdict, style)(f"{verdict:<{_WORD_WIDTH}}")
+    return f"{word}  {counted(count, 'more output')}  {safe(why)}"
+
+
 def summary(result: PullResult, style: Style, directory: str = "") -> str:
     """Return the last word: the truth in one glance, and the directory where the files are."""
     if not result.outputs:

@@ -15,7 +15,8 @@ DEFAULT_URL = "https://bapi.bread.com.ai"
 class Access:
     """What the command line and the environment say about the API.
 
-    ``ended`` is told of every request what came of it, as ``HttpSettings.ended`` is.
+    ``ended`` is told of every request what came of it, and ``held`` of every long hold, in seconds,
+    as those of ``HttpSettings`` are.
     """
 
     local: bool = False
@@ -24,3 +25,4 @@ class Access:
     allow_http: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ended: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
+    held: Callable[[float], object] = field(default=lambda _: None, repr=False, compare=False)

@@ -83,10 +83,14 @@ def connect(place: Place, access: Access, desired: Desired) -> Iterator[Connecti
                 "no API key: BREAD_API_KEY is not set",
                 hint="Set it to your key, or try everything without one: --local.",
             )
-        yield Connection(name, HttpSettings(name, key, access.user_id, ended=access.ended))
+        yield Connection(name, _told(HttpSettings(name, key, access.user_id), access))
         return
     with embedded_service(place) as settings:
-        yield Connection(name, replace(settings, ended=access.ended))
+        yield Connection(name, _told(settings, access))
+
+
+def _told(settings: HttpSettings, access: Access) -> HttpSettings:
+    return replace(settings, ended=access.ended, held=access.held)
 
 
 @contextmanager

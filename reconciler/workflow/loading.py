@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
+from reconciler.core.model.manifest import Severity
 from reconciler.core.selection.scope import EVERYTHING, Scope, narrow
 
 if TYPE_CHECKING:
+    from reconciler.core.errors import InvalidManifestsError
     from reconciler.manifests import Manifests
     from reconciler.workflow.place import Place
 
@@ -21,3 +23,9 @@ def load(place: Place, scope: Scope = EVERYTHING) -> Manifests:
     """
     found = manifests.load(place.manifests)
     return replace(found, desired=narrow(found.desired, scope))
+
+
+def first_of(error: InvalidManifestsError) -> str:
+    """Return the first thing that is wrong, with its place, and how many more there are."""
+    first, *more = [it for it in error.diagnostics if it.severity is Severity.ERROR]
+    return f"{first} (and {len(more):,} more)" if more else str(first)

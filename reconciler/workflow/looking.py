@@ -1,25 +1,28 @@
 """Status after status, of manifests that are read again when one of their files has changed.
 
-While they are invalid, what they said before is what counts. Changes nothing.
+While they are invalid, what they said before is what counts; so it is with the lockfile. Changes
+nothing.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.core.errors import InvalidManifestsError, UsageError
-from reconciler.core.model.manifest import Severity
+from reconciler.core.errors import InvalidLockfileError, InvalidManifestsError, UsageError
 from reconciler.manifests.snapshot import snapshot
-from reconciler.workflow.loading import load
+from reconciler.workflow.loading import first_of, load
+from reconciler.workflow.verbs.shared import is_of_another_api, read_lock
 from reconciler.workflow.verbs.status import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from reconciler.core.model.desired import Desired
+    from reconciler.core.model.lock import Lock
     from reconciler.core.selection.scope import Scope
+    from reconciler.lockfile import Store
     from reconciler.manifests.snapshot import Snapshot
     from reconciler.workflow.access import Access
     from reconciler.workflow.place import Place
@@ -28,15 +31,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A status; ``trouble`` says why it is not of the manifests as they are now, if it is not."""
+    """A status; ``trouble`` says why it is not of the manifests as they are now, if it is not.
+
+    ``torn`` says the same of the lockfile.
+    """
 
     status: Status
     trouble: str = ""
+    torn: str = ""
 
 
 def seen(place: Place) -> Snapshot:
     """Return what the files of a project look like now, the lockfile left out."""
     return snapshot(place.root, {str(place.lockfile.resolve())})
+
+
+@dataclass(slots=True)
+class _Locks:
+    """The lockfile as it was last read; ``torn`` says why it is not as it is now, if it is not."""
+
+    torn: str = ""
+    _last: Lock | None = None
+    _is_known: bool = False
+
+    def read(self, store: Store, api_url: str) -> Lock | None:
+        """Return what the lockfile records, or did; raises InvalidLockfileError at first."""
+        try:
+            self._last, self.torn = read_lock(store, api_url), ""
+        except InvalidLockfileError as error:
+            if not self._is_known or is_of_another_api(self._last, api_url):
+                raise
+            self.torn = error.message
+        self._is_known = True
+        return self._last
 
 
 @dataclass(slots=True)
@@ -49,13 +76,15 @@ class Looking:
     desired: Desired
     before: Snapshot
     trouble: str = ""
+    _locks: _Locks = field(default_factory=_Locks)
 
     def looks(self) -> Generator[Look]:
         """Yield a status whenever the next one is asked for, for ever."""
         while True:
-            with closing(statuses(self.place, self.desired, self.access)) as found:
+            read = self._locks.read
+            with closing(statuses(self.place, self.desired, self.access, read=read)) as found:
                 for status in found:
-                    yield Look(status, self.trouble)
+                    yield Look(status, self.trouble, self._locks.torn)
                     if self._is_read_again():
                         break
 
@@ -73,7 +102,4 @@ class Looking:
 
 
 def _why(error: InvalidManifestsError | UsageError) -> str:
-    if isinstance(error, UsageError):
-        return error.message
-    first, *more = [it for it in error.diagnostics if it.severity is Severity.ERROR]
-    return f"{first} (and {len(more):,} more)" if more else str(first)
+    return error.message if isinstance(error, UsageError) else first_of(error)

@@ -97,6 +97,9 @@ def offered(words: str) -> list[str]:
         ("reconciler plan --format ", ["text", "json", "markdown"]),
         ("reconciler plan --format=m", ["markdown"]),
         ("reconciler completion ", ["bash", "zsh", "fish"]),
+        ("reconciler schema m", ["manifest"]),
+        ("reconciler schema manifest.", ["manifest.v1"]),
+        ("reconciler schema nonsense", []),
         (
             "reconciler status --target ",
             ["coding/alpha", "coding/beta", "deep/down", "sets/tuned-*-*"],

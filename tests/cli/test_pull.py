@@ -198,6 +198,95 @@ class TestForeignFiles:
         assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+class TestMadeAnew:
+    """Targets that are revised or replaced: what was pulled of the old one is known as that."""
+
+    def change(self, project: Project, policy: str, tokens: int) -> None:
+        spec, how = {"max_tokens": tokens}, {"on_change": policy, "prevent_destroy": False}
+        project.targets(target("one", spec=spec, policy=how), target("two", questions=2))
+        assert project.run("apply", "--allow-destroy").code == ExitCode.OK
+
+    @pytest.mark.parametrize("policy", ["revise", "replace"])
+    @pytest.mark.parametrize("place", [(), ("--out",)])
+    def test_its_outputs_take_the_place_of_the_old_ones(
+        self, applied: Project, tmp_path: Path, policy: str, place: tuple[str, ...]
+    ) -> None:
+        out = (*place, str(tmp_path / "far")) if place else ()
+        where = tmp_path / "far" if place else applied.root / "outputs"
+        for tokens in (41, 42):  # the second time from what took the place of others
+            assert applied.run("pull", *out).code == ExitCode.OK
+            before = files(where)
+            self.change(applied, policy, tokens)
+            pulled = applied.run("pull", *out, "--format", "json")
+            assert pulled.code == ExitCode.OK
+            changed = {name for name, content in files(where).items() if content != before[name]}
+            assert changed == {"coding/one/rollout.jsonl"}
+            assert results(pulled.json)["one/rollout"] == "replaced"
+            assert digests(applied).keys() == RECORDS.keys()
+
+    @pytest.mark.parametrize("policy", ["revise", "replace"])
+    def test_what_was_edited_stays(self, applied: Project, policy: str) -> None:
+        applied.run("pull")
+        path = applied.root / "outputs/coding/one/rollout.jsonl"
+        path.write_bytes(path.read_bytes() + b"{}\n")
+        mine = path.read_bytes()
+        self.change(applied, policy, 41)
+        assert applied.run("pull").code == ExitCode.BLOCKED
+        assert path.read_bytes() == mine
+
+    def test_what_was_pulled_to_another_place_is_not_known_there(
+        self, applied: Project, tmp_path: Path
+    ) -> None:
+        applied.run("pull")
+        copy = tmp_path / "copy/coding/one/rollout.jsonl"
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(outputs(applied)["coding/one/rollout.jsonl"])
+        self.change(applied, "revise", 41)
+        assert applied.run("pull", "--out", str(tmp_path / "copy")).code == ExitCode.BLOCKED
+
+    @pytest.mark.parametrize("damage", ["lost", "nonsense", "link", "directory"])
+    def test_without_that_knowledge_the_file_stays(
+        self, applied: Project, tmp_path: Path, damage: str
+    ) -> None:
+        applied.run("pull")
+        before = outputs(applied)
+        known, elsewhere = applied.root / ".reconciler/pulled", tmp_path / "elsewhere"
+        elsewhere.write_bytes(known.read_bytes())
+        known.unlink()
+        if damage == "nonsense":
+            known.write_bytes(b"\xff" * 300 + b"\n\n")
+        elif damage == "link":
+            known.symlink_to(elsewhere)
+        elif damage == "directory":
+            known.mkdir()
+        kept = elsewhere.read_bytes()
+        self.change(applied, "revise", 41)
+        pulled = applied.run("pull")
+        assert pulled.code == ExitCode.BLOCKED
+        assert "holds something else than what was pulled" in pulled.err
+        assert outputs(applied) == before
+        assert elsewhere.read_bytes() == kept
+
+    def test_its_parquet_files_come_anew(self, applied: Project) -> None:
+        from arro3.io import read_parquet
+
+        applied.run("pull", "--as", "parquet")
+        self.change(applied, "revise", 41)
+        assert applied.run("pull", "--as", "parquet").code == ExitCode.OK
+        path = applied.root / "outputs/coding/one/rollout.parquet"
+        rows = [json.loads(it) for it in path.with_suffix(".jsonl").read_text().splitlines()]
+        column = read_parquet(path).read_all().column("response")
+        assert column.to_pylist() == [row["response"] for row in rows]
+
+    def test_until_it_is_made_anew_nothing_is_pulled(self, applied: Project) -> None:
+        applied.run("pull")
+        how = {"on_change": "replace", "prevent_destroy": False}
+        applied.targets(target("one", spec={"max_tokens": 41}, policy=how))
+        pulled = applied.run("pull")
+        assert pulled.code == ExitCode.BLOCKED
+        assert "blocked     coding/one stim  the live target is not as declared" in pulled.err
+
+
 class TestIncomplete:
     def test_before_anything_ran_there_is_nothing(self, project: Project) -> None:
         pulled = project.run("pull")

@@ -154,6 +154,48 @@ def test_what_is_left_out_is_no_orphan_not_even_to_prune(family: Project) -> Non
     assert family.run("plan", "--detailed-exitcode").code == ExitCode.OK
 
 
+@pytest.mark.parametrize(
+    ("options", "deleted"),
+    [
+        ([], {"alone", "other"}),
+        (["--target", "coding/*"], {"alone", "other"}),
+        (["--target", "coding/kept"], set()),
+        (["--target", "coding/kept", "--target", "coding/[ok]*"], {"other"}),
+        (["-l", "team=docs"], set()),
+        (["--exclude", "coding/s*"], {"alone", "other"}),
+        (["--exclude", "coding/[as]*"], {"other"}),
+    ],
+)
+def test_only_orphans_within_the_selection_are_pruned(
+    project: Project, options: list[str], deleted: set[str]
+) -> None:
+    kept = [labelled(name, {"team": "docs"}, questions=1) for name in ("kept", "spare")]
+    project.targets(*kept, *(target(name, questions=1, **DELETABLE) for name in ("alone", "other")))
+    project.run("apply")
+    project.targets(*kept)
+    pruned = project.run("apply", "--prune", "--allow-destroy", *options)
+    assert pruned.code == ExitCode.OK
+    left = project.run("plan", "--format", "json").json.get("orphans", [])
+    names = {item["resource"].removeprefix("coding/") for item in left}
+    assert names == {"alone", "other"} - deleted
+
+
+def test_what_is_not_selected_is_not_replaced(family: Project) -> None:
+    """A template is needed by what was selected, which is no leave to delete its data."""
+    replaced = {"policy": {"prevent_destroy": False, "on_change": "replace"}}
+    base = labelled("base", {"team": "core"}, questions=1, trajectories=1, **replaced)
+    leaf = using("base", "leaf", {"team": "docs"})
+    family.targets(base, leaf)
+    family.run("apply")
+    base = labelled("base", {"team": "core"}, questions=2, trajectories=1, **replaced)
+    family.targets(base, leaf)
+    applied = family.run("apply", "--allow-destroy", "--exclude", "coding/base")
+    assert applied.code == ExitCode.BLOCKED
+    said = " ".join(applied.err.split())
+    assert "it would have to be replaced, but was not selected" in said
+    assert "deleted" not in said
+
+
 def test_a_real_orphan_is_still_one(family: Project) -> None:
     family.run("apply")
     family.targets(target("base", questions=1, trajectories=1), using("base", "leaf", {}))

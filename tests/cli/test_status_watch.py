@@ -149,6 +149,33 @@ def test_while_manifests_are_invalid_what_they_said_before_is_shown(
     assert stopped(running) == ExitCode.INTERRUPTED
 
 
+def test_while_the_lockfile_is_torn_what_it_said_before_counts(project: Project) -> None:
+    assert project.run("apply").code == ExitCode.OK
+    good = project.lockfile.read_text()
+    running = project.start("status", *WATCH)
+    read_until(running.stdout, lambda text: "Converged" in text)
+    lines = good.splitlines(keepends=True)
+    torn = ["<<<<<<< ours\n", lines[-1], "=======\n", lines[-1], ">>>>>>> theirs\n"]
+    project.lockfile.write_text("".join([*lines[:-1], *torn]))
+    told = read_until(running.stderr, lambda text: "\n" in text)
+    assert told.startswith(
+        "warning: the lockfile cannot be used as it is, what it said before counts: "
+        f"{project.lockfile}:"
+    )
+    project.write("more.yaml", target("three"))
+    read_until(running.stdout, lambda text: "coding/three stim: missing" in text)
+    project.lockfile.write_text(good)
+    assert read_until(running.stderr, lambda text: "\n" in text) == (
+        "The lockfile can be used again.\n"
+    )
+    assert stopped(running) == ExitCode.INTERRUPTED
+
+
+def test_a_lockfile_that_is_torn_at_first_ends_it(project: Project) -> None:
+    project.lockfile.write_text("<<<<<<< ours\n")
+    assert project.run("status", *WATCH).code == ExitCode.INVALID
+
+
 def test_a_selection_that_matches_nothing_any_more_is_told(project: Project) -> None:
     running = project.start("status", *WATCH, "--target", "coding/one")
     read_until(running.stdout, lambda text: "Not converged" in text)

@@ -280,6 +280,34 @@ def test_all_problems_of_all_manifests_come_at_once_with_their_places(
     assert all(len(place.split(": ")[0].split(":")) >= 3 for place in places)
 
 
+def test_errors_and_warnings_are_counted_apart(project: Project) -> None:
+    project.targets(
+        target("one", spec={"temprature": 1}),
+        target("two", spec={"teacher_prompt": None, "u": "expert"}),
+        target("three", spec={"student_prompt": None, "v": "plain"}),
+    )
+    told = project.run("validate", access=()).err
+    assert told.endswith("error: the manifests are not valid (1 error, 2 warnings)\n")
+    project.targets(target("one", spec={"temprature": 1, "max_tokns": 2}))
+    told = project.run("validate", access=()).err
+    assert told.endswith("error: the manifests are not valid (2 errors)\n")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "status", "init"])
+def test_a_working_directory_that_is_gone_is_told_calmly(
+    cli: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = cli(command)
+    assert result.code == ExitCode.INVALID
+    assert result.out == ""
+    assert "error: the working directory is gone\n" in result.err
+    assert "internal error" not in result.err
+
+
 def test_invalid_manifests_as_json(project: Project) -> None:
     project.targets(target("one", spec={"temprature": 1}))
     result = project.run("validate", "--format", "json", access=())

@@ -218,6 +218,47 @@ def test_manifests_that_break_later_are_told_and_nothing_is_done(project: Projec
         watch.stop()
 
 
+WRONG = target("one", policy={"retries": "many"}) + "more: 1\n"
+
+
+def problems(project: Project) -> list[str]:
+    """Return what ``validate`` prints of each problem."""
+    return project.run("validate").err.splitlines()[:-1]
+
+
+def test_what_is_wrong_with_manifests_is_named(project: Project) -> None:
+    with webhook() as received:
+        with watching(project, "--notify-url", received.url) as watch:
+            watch.next()
+            project.targets(WRONG)
+            broken = watch.next()
+            watch.stop()
+        first, *more = problems(project)
+        told = f"the manifests are not valid: {first} (and {len(more)} more)"
+        assert re.match(r".*targets\.yaml:\d+:\d+: ", first)
+        assert broken["error"] == told
+        (message,) = [it for it in received.messages if "failed" in it["summary"]]
+        (transition,) = message["transitions"]
+        assert broken["changes"] == [transition]
+        assert transition["message"] == told[:300]
+
+
+def test_all_that_is_wrong_with_manifests_is_told_once_for_each_change(project: Project) -> None:
+    with watching(project) as watch:
+        watch.next()
+        project.targets(WRONG)
+        for _ in range(3):
+            assert watch.next()["exit_code"] == ExitCode.INVALID
+        before = problems(project)
+        project.targets("kind: [\n")
+        (after,) = problems(project)
+        while not watch.next()["error"].endswith(f": {after}"):
+            pass
+        ended = watch.stop()
+    assert ended.err.splitlines()[1:] == [*before, after]
+    assert len(before) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

@@ -96,6 +96,14 @@ async def test_listings_hold_names_or_objects(body: dict[str, Any], names: set[s
         assert await api.prompt_names("r") == names
 
 
+@pytest.mark.parametrize("more", [{"has_more": True}, {"total": 3}])
+@asynchronous
+async def test_a_listing_that_goes_on_is_unreadable_and_not_short(more: dict[str, Any]) -> None:
+    async with speaking(answer(200, {"prompts": ["a", "b"], **more})) as (api, _):
+        with pytest.raises(UnreachableError, match="only 2 prompts, and says there are more"):
+            await api.prompt_names("r")
+
+
 @pytest.mark.parametrize("body", [{}, {"targets": None}, {"targets": {}}, {"targets": [7]}])
 @asynchronous
 async def test_a_listing_without_meaning_is_unreadable_and_not_empty(body: dict[str, Any]) -> None:
@@ -180,6 +188,7 @@ async def test_of_a_batch_is_believed_what_the_answer_says_and_no_more(
         ("a%2Fb", "a%252Fb"),
         ("a+b&c=d", "a%2Bb%26c%3Dd"),
         ("plain-1.0_x", "plain-1.0_x"),
+        ("\udcff", "%ED%B3%BF"),  # what a shell makes of a byte that is no text
     ],
 )
 @asynchronous

@@ -123,6 +123,43 @@ async def test_retry_after_is_obeyed_to_the_second(seconds: str) -> None:
     assert server.clock.now() < float(seconds) + 1
 
 
+class _Unhurried(Clock):
+    """Time passes once for all who sleep, and not before all do."""
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.time + seconds
+        await asyncio.sleep(0.1)
+        self.time = max(self.time, end)
+
+
+@asynchronous
+async def test_a_long_hold_is_told_once_however_many_requests_met_it() -> None:
+    told: list[float] = []
+    answers, clock = (*[limited("3600")] * 5, *[REPO] * 5), _Unhurried()
+    async with serving(*answers, clock=clock) as server:
+        async with Http(HttpSettings(server.url, KEY, held=told.append), clock) as http:
+            await asyncio.gather(*(Api(http).repo("r") for _ in range(5)))
+        assert len(server.requests) == 10
+    assert told == [600.0]
+
+
+@asynchronous
+async def test_every_long_hold_is_told_and_a_short_one_is_not() -> None:
+    told: list[float] = []
+    answers = (limited("1"), limited("60"), limited("2"), limited("3600"), REPO)
+    async with speaking(*answers, held=told.append) as (api, _):
+        await api.repo("r")
+    assert told == [60.0, 600.0]
+
+
+@asynchronous
+async def test_a_long_hold_is_told_though_a_short_one_is_under_way() -> None:
+    told: list[float] = []
+    async with speaking(limited("1"), limited("90"), REPO, held=told.append) as (api, _):
+        await asyncio.gather(api.repo("r"), api.repo("r"))
+    assert told == [90.0]
+
+
 @asynchronous
 async def test_retry_after_may_be_a_date() -> None:
     now, then = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:30 GMT"

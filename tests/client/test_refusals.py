@@ -80,6 +80,18 @@ async def test_what_a_person_has_to_mend_comes_with_a_hint(status: int) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("user", [None, "somebody"])
+@asynchronous
+async def test_the_master_key_is_spoken_of_where_somebody_acts_for_another(
+    user: str | None,
+) -> None:
+    async with speaking(answer(403, {"error": "No"}), user_id=user) as (api, _):
+        with pytest.raises(errors.AuthenticationError) as caught:
+            await api.repo("r")
+    assert ("master key" in caught.value.hint) == (user is not None)
+    assert ("BREAD_API_KEY" in caught.value.hint) == (user is None)
+
+
 @asynchronous
 async def test_the_word_of_the_api_that_something_is_absent_is_believed() -> None:
     async with speaking(answer(404, {"error": "Repository not found"})) as (api, _):

@@ -63,9 +63,21 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key
     assert repr(key.strip())[1:-1] not in shown
 
 
-async def refusal_of(url: str, key: str) -> ReconcilerError | None:
+@pytest.mark.parametrize("user", ["漢", "Zoë", "one\nX-Other: two", "a\x00b"])
+@asynchronous
+async def test_a_user_that_no_header_can_carry_is_refused_before_anything_is_sent(
+    user: str,
+) -> None:
+    async with serving(ok(base_model="m")) as server:
+        refusal = await refusal_of(server.url, KEY, user)
+    assert isinstance(refusal, UsageError)
+    assert "--user-id" in refusal.hint
+    assert not server.requests
+
+
+async def refusal_of(url: str, key: str, user: str | None = None) -> ReconcilerError | None:
     try:
-        async with Http(HttpSettings(url, key), Clock()) as http:
+        async with Http(HttpSettings(url, key, user), Clock()) as http:
             await http.call("GET", "/v1/repo/r")
     except ReconcilerError as error:
         return error
@@ -101,6 +113,7 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
         "https://bapi.bread.com.ai",
         "https://bapi.bread.com.ai/",
         "https://host:8443/prefix",
+        "https://host.example.",
         "http://localhost:8080",
         "http://127.0.0.1:8080",
         "http://127.1.2.3",
@@ -136,6 +149,9 @@ def test_these_addresses_may_be_given_a_key(url: str) -> None:
         "https://[::1",
         "https://ho st",
         "https://host\n.example",
+        "https://two..dots",
+        "https://.example",
+        f"https://{'a' * 64}.example",
     ],
 )
 def test_these_addresses_may_not(url: str) -> None:

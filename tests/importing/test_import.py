@@ -94,6 +94,20 @@ def test_no_file_is_written_over(live: Project, tmp_path: Path) -> None:
     assert there.read_bytes() == before
 
 
+@pytest.mark.parametrize("inside", ["", "prompts"])
+def test_nothing_is_written_through_a_link(live: Project, tmp_path: Path, inside: str) -> None:
+    link, elsewhere = tmp_path / "copy/coding" / inside, tmp_path / "elsewhere"
+    link.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    done = at(live, tmp_path / "copy").run("import", "--repo", "coding")
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert f"error: {link} is a link, and nothing is written behind links" in done.err
+    assert "Nothing was written. Put a directory in its place, or say --out DIR" in done.err
+    assert not list(elsewhere.iterdir())
+    assert not [path for path in tmp_path.joinpath("copy").rglob("*") if path.is_file()]
+
+
 def test_what_is_declared_already_is_left_out(live: Project, tmp_path: Path) -> None:
     copy = at(live, tmp_path / "copy")
     assert copy.run("import", "--repo", "coding").code == ExitCode.OK

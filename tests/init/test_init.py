@@ -283,6 +283,36 @@ def test_through_a_link_the_repository_is_the_one_it_leads_to(cli: Callable[...,
     assert Path("there/.github/workflows/reconciler-plan.yml").exists()
 
 
+@needs_git
+@pytest.mark.parametrize(
+    ("link", "ci"),
+    [
+        ("targets/prompts", "none"),
+        (".vscode", "none"),
+        (".github", "github"),
+        (".github/workflows", "github"),
+        (".gitlab", "gitlab"),
+    ],
+)
+@pytest.mark.parametrize("leads_to", ["elsewhere", "repo/inside", "nowhere"])
+def test_nothing_is_written_through_a_link(
+    cli: Callable[..., Ended], link: str, ci: str, leads_to: str
+) -> None:
+    top = Path("repo")
+    for directory in (Path("elsewhere"), top / "targets", top / "inside", (top / link).parent):
+        directory.mkdir(parents=True, exist_ok=True)
+    git("-C", "repo", "init", "--quiet")
+    (top / link).symlink_to(Path(leads_to).absolute())
+    before = tree()
+    done = cli("init", "repo/targets", "--ci", ci)
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert f"error: {top / link} is a link, and nothing is written behind links" in done.err
+    assert "Nothing was written. Put a directory in its place" in done.err
+    assert ("--ci none" in done.err) is (ci != "none")
+    assert tree() == before
+    assert not list(Path("elsewhere").iterdir())
+
+
 def test_a_file_is_no_place_for_a_project(cli: Callable[..., Ended]) -> None:
     Path("file").touch()
     assert cli("init", "file").code == ExitCode.USAGE

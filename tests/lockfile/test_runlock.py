@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -118,4 +120,15 @@ def test_patience_outlasts_a_run_that_ends(tmp_path: Path) -> None:
 
 def test_patience_ends(tmp_path: Path) -> None:
     with hold(tmp_path), pytest.raises(LockHeldError), hold(tmp_path, Patience(0.01)):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(ReconcilerError, match=r"run\.lock: .*No locks available"), hold(tmp_path):
         pass

@@ -211,6 +211,23 @@ def test_what_a_link_points_at_is_not_touched(path: Path, tmp_path: Path) -> Non
     assert parse(path.read_text(), "x") == lock("m")
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_what_is_no_file_is_not_replaced_by_one(
+    path: Path, tmp_path: Path, *, is_linked: bool
+) -> None:
+    """A root user may replace devices, which nobody means who writes to /dev/stdout."""
+    pipe = tmp_path / "pipe" if is_linked else path
+    os.mkfifo(pipe)
+    if is_linked:
+        path.symlink_to(pipe)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ReconcilerError, match=r"cannot write .*: not a regular file"):
+        Store(path).write(lock("m"))
+    assert pipe.is_fifo()
+    assert sorted(tmp_path.iterdir()) == before
+    assert path.is_symlink() is is_linked
+
+
 def test_a_link_to_itself_is_an_error_for_people(path: Path) -> None:
     path.symlink_to(path)
     with pytest.raises(ReconcilerError, match=r"reconciler\.lock"):

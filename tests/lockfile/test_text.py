@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -252,3 +253,43 @@ def test_no_damage_is_an_internal_error(added: list[tuple[int, str]], dropped: s
     # What could be read can be written again, so that the next run does not stumble over it.
     assume(all(c < "\ud800" or c > "\udfff" for line in lines for c in line))
     assert lockfile.parse(lockfile.render(lock), "x") == lock
+
+
+MANIFEST = "apiVersion: reconciler/v1\nkind: Repo\nmetadata: {name: r}\n"
+
+
+@pytest.mark.parametrize(
+    "text", [MANIFEST, f"{MANIFEST}---\n{MANIFEST}", "[1, 2]", "just words", "a: [", "\x00\x01"]
+)
+def test_nobody_is_told_to_delete_what_does_not_begin_like_a_lockfile(text: str) -> None:
+    error = refused(text)
+    assert "Delete" not in error.hint
+    assert "--lockfile" in error.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EXAMPLE_TEXT.replace("lines: 100", "lines: many"),
+        EXAMPLE_TEXT.replace("complete", "[", 1),
+        "version: 1\nprompts: [\n",
+    ],
+)
+def test_a_damaged_lockfile_may_be_deleted(text: str) -> None:
+    assert "Delete" in refused(text).hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (EXAMPLE_TEXT.replace("complete", "[", 1), r"reconciler\.lock:\d+:\d+: no YAML: "),
+        (EXAMPLE_TEXT + "--- \nanother: 1\n", r"reconciler\.lock:\d+:\d+: no YAML: .*document"),
+        (EXAMPLE_TEXT + "\x00", r"reconciler\.lock: no YAML: "),
+        ("a: &a [*a]", r"reconciler\.lock: no YAML: it holds an alias"),
+    ],
+)
+def test_what_is_no_yaml_is_told_on_one_line_with_its_place(text: str, told: str) -> None:
+    message = refused(text).message
+    assert re.match(told, message)
+    assert "<unicode string>" not in message
+    assert "\n" not in message

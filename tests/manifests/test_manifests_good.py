@@ -317,7 +317,8 @@ def test_problems_across_documents_get_their_position(
     document = next(doc for doc in loading.documents if doc.value["metadata"]["name"] == "expert")
     problem = Problem(document.file, document.index, path, "what", Severity.WARNING, at_key=at_key)
     line, column = position
-    assert str(loading.located(problem)) == f"project/all.yaml:{line}:{column}: warning: what"
+    [located] = loading.located([problem])
+    assert str(located) == f"project/all.yaml:{line}:{column}: warning: what"
 
 
 def test_warnings_do_not_stop_and_are_sorted(project: WriteFiles) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.core import names
 from reconciler.core.errors import InvalidManifestsError
-from reconciler.manifests import load
+from reconciler.manifests import load, reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from manifests.conftest import WriteFiles
 
 REPO = "apiVersion: reconciler/v1\nkind: Repo\nmetadata: {name: coding}\n"
@@ -23,6 +26,12 @@ spec:
   messages:
     - role: user
       content_file: FILE
+"""
+TARGET = """\
+apiVersion: reconciler/v1
+kind: Target
+metadata: {repo: coding, name: NAME}
+spec: {model_name: m}
 """
 OUTSIDE = "leads out of the directory that holds the manifests"
 
@@ -157,3 +166,41 @@ def test_loading_changes_nothing(project: WriteFiles) -> None:
     before = state()
     load(root)
     assert state() == before
+
+
+def test_however_many_files_share_a_mistake_each_is_read_for_its_places_once(
+    project: WriteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [f"{number:02}.yaml" for number in range(40)]
+    targets = [f"t{number}" for number in range(5)]
+    project_files: dict[str, str | bytes] = {
+        file: "---\n".join(TARGET.replace("NAME", f"{name}-{file}") for name in targets)
+        for file in files
+    }
+    read: list[str] = []
+    monkeypatch.setattr(reader, "read", _counting(reader.read, read))
+    found = complaints(project(project_files))
+    assert len(found) == len(files) * len(targets) * 2
+    assert len(read) == len(files)
+    assert found[0].startswith("project/00.yaml:4:7: missing key")
+    assert found[-1].startswith("project/39.yaml:24:7: missing key")
+
+
+def _counting(
+    original: Callable[[str], reader.YamlText], read: list[str]
+) -> Callable[[str], reader.YamlText]:
+    def counted(text: str) -> reader.YamlText:
+        read.append(text)
+        return original(text)
+
+    return counted
+
+
+def test_very_many_missing_files_are_not_all_held_against_those_that_are_there(
+    project: WriteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "MOST_COMPARED", 10)
+    pieces = [PROMPT.replace("name: p", f"name: p{n}").replace("FILE", f"{n}.md") for n in range(5)]
+    root = project({"all.yaml": "---\n".join(pieces), "x.md": "", "y": "", "z": "", "zz": ""})
+    found = [text.partition("does not exist")[2] for text in complaints(root)]
+    assert found == [' (did you mean "x.md"?)', ' (did you mean "x.md"?)', "", "", ""]

@@ -229,6 +229,17 @@ def test_an_endpoint_that_is_not_there(clock: Clock) -> None:
     assert len(clock.slept) == 6
 
 
+def test_an_endpoint_that_nobody_can_look_up(clock: Clock) -> None:
+    url = f"http://two..dots.{'x' * 64}/v1"
+
+    async def looking() -> bool:
+        async with chatting(url, clock) as chat:
+            return await chat.is_available()
+
+    assert refusal(url, clock).startswith(f"The model endpoint {url} cannot be reached: ")
+    assert not asyncio.run(looking())
+
+
 def test_an_endpoint_that_accepts_no_connection(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -76,6 +79,20 @@ def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
     with (
         pytest.raises(ServiceError, match="Cannot use the data directory"),
         embedded(Settings(tmp_path / "file")),
+    ):
+        pass
+
+
+def test_a_data_directory_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(ServiceError, match=f"data directory {tmp_path}: No locks available"),
+        embedded(Settings(tmp_path)),
     ):
         pass
 

@@ -499,9 +499,3 @@ def test_the_example_of_the_documentation_does_what_it_says(
     assert lived(fates.of(2, "stim", "coding/t"), 10) == 10
     assert lived(fates.of(3, "rollout", "r/short"), 10) == 8
     assert told.jobs[2].stall == math.inf
-
-
-def test_the_example_names_its_schema() -> None:
-    first = documented().splitlines()[0]
-    schema = first.removeprefix("# yaml-language-server: $schema=")
-    assert (DOCS.parent / schema).is_file()

@@ -22,7 +22,7 @@ from reconciler.core.model.observed import Absent, LiveStage, LiveTarget, Observ
 from reconciler.core.planning import compute, destruction, orphans
 from reconciler.core.planning import record as recording
 from reconciler.core.planning.stages import failed_attempts
-from reconciler.engine import convergence, creation, executor, observer
+from reconciler.engine import convergence, creation, deletion, executor, observer
 from reconciler.engine.convergence import _Drive, _Subject
 from reconciler.engine.keeper import Keeper
 from reconciler.lockfile import Store, store
@@ -239,7 +239,7 @@ def deletes_unread(patch: pytest.MonkeyPatch) -> None:
         return True
 
     patch.setattr(Observed, "target", credulous)
-    patch.setattr(creation, "_is_there_still", trusting)
+    patch.setattr(deletion, "_is_there_still", trusting)
 
 
 def run_lock_not_taken(patch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from builders import (
@@ -21,10 +22,13 @@ from builders import (
 
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.model.observed import Observed
+from reconciler.core.model.observed import LiveRepo, Observed
 from reconciler.core.model.plan import Action, Plan, Reason, Unknown, Verb
 from reconciler.core.planning import compute_plan
 from reconciler.core.planning.orphans import find_orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVERYTHING = (repo(), prompt(), target())
 CHANGED = live_repo(targets={"t": {"config": {**SPEC, "max_tokens": 1}}})
@@ -103,3 +107,30 @@ class TestExitCode:
         plan = Plan(API_URL, actions, unknown=(Unknown(id_, "no answer"),) if unknown else ())
         assert plan.exit_code is code
         assert plan.converged is (code is ExitCode.OK)
+
+
+class _Listing(frozenset[str]):
+    """Names that count how often somebody goes through all of them."""
+
+    gone_through = 0
+
+    def __iter__(self) -> Iterator[str]:
+        type(self).gone_through += 1
+        return super().__iter__()
+
+
+def test_many_references_to_nothing_are_not_each_held_against_all_that_is_live() -> None:
+    _Listing.gone_through = 0
+    lost = [target(f"a{n:02}", teacher_prompt="exprt") for n in range(50)]
+    lost += [target(f"b{n:02}", teacher_prompt=f"exprt{n}") for n in range(50)]
+    names = _Listing({"expert", *(f"other-{n}" for n in range(20_000))})
+    seen = Observed(
+        repos={"coding": LiveRepo(None)},
+        prompt_names={"coding": names},
+        target_names={"coding": frozenset()},
+    )
+    plan = compute_plan(declare(*lost), seen, None, api_url=API_URL)
+    messages = [action.message for action in plan.blocked]
+    assert len(messages) == len(lost)
+    assert all(text.endswith('(did you mean "expert"?)') for text in messages[:50])
+    assert _Listing.gone_through < 10

@@ -36,3 +36,11 @@ def test_the_nearest_word_does_not_depend_on_the_order() -> None:
 def test_a_suggestion_ends_a_sentence_or_is_nothing() -> None:
     assert names.suggest("exprt", ["expert"]) == ' (did you mean "expert"?)'
     assert names.suggest("exprt", []) == ""
+
+
+def test_only_so_many_words_are_compared() -> None:
+    comparisons = names.Comparisons(most=3)
+    assert comparisons.suggest("exprt", ["expert", "plain"]).endswith('"expert"?)')
+    assert comparisons.suggest("plian", ["expert", "plain"]).endswith('"plain"?)')
+    assert comparisons.is_over
+    assert comparisons.suggest("exprt", ["expert", "plain"]) == ""

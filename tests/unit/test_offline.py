@@ -67,6 +67,11 @@ def test_what_is_not_declared_is_taken_to_exist() -> None:
     assert {action.verb for action in offline(desired, None).actions} == {Verb.CREATE, Verb.RUN}
 
 
+def test_what_is_not_declared_is_taken_to_exist_in_a_repo_that_no_lockfile_knows() -> None:
+    desired = declare(repo(), target(student_prompt="plain"))
+    assert Verb.BLOCKED not in {action.verb for action in offline(desired, None).actions}
+
+
 def test_a_revision_on_record_is_known() -> None:
     revised = declare(repo(), prompt(), target(max_tokens=1, policy={"on_change": "revise"}))
     live = settled(revised, settled(DESIRED, {}), LOCK)

@@ -108,6 +108,17 @@ def test_what_cannot_be_pulled_says_why(live: Any, verdict: Verdict, words: str)
     assert words in found.message
 
 
+@pytest.mark.parametrize(("policy", "verdict"), [("replace", "blocked"), ("revise", "pending")])
+def test_a_target_that_is_to_be_made_anew_is_not_said_to_be_missing(
+    policy: str, verdict: str
+) -> None:
+    declared = target(max_tokens=9, policy={"on_change": policy})
+    [found] = chosen(stages(stim=DONE, rollout=DONE), declared, of=[Stage.STIM])
+    assert isinstance(found, Pulled)
+    assert str(found.verdict) == verdict
+    assert "the target has yet" not in found.message
+
+
 def test_a_job_that_failed_for_good_is_blocked() -> None:
     live = stages(stim={"status": "failed", "error": "Out of memory"})
     [found] = chosen(live, target(policy={"retries": 0}), of=[Stage.STIM])

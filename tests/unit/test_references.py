@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import SPEC, messages, prompt, prompt_id, read, repo, target
 
+from reconciler.core import names
 from reconciler.core.declare import build
 from reconciler.core.declare.references import is_misspelt
 from reconciler.core.model.manifest import Document, Kind
@@ -84,3 +85,14 @@ def test_what_is_declared_in_a_broken_document_counts_as_declared() -> None:
     ]
     assert build(documents)[1]
     assert not build(documents, also_declared=frozenset({prompt_id("expert")}))[1]
+
+
+def test_among_very_many_unknown_names_the_first_that_are_misspelt_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "MOST_COMPARED", 50)
+    manifests = [prompt(f"expert{n}x") for n in range(10)]
+    manifests += [target(f"t{n}", teacher_prompt=f"exprt{n}x") for n in range(10)]
+    _, problems = read(manifests)
+    found = [problem.message.partition(" is ")[0] for problem in problems]
+    assert found == [f'no prompt "exprt{n}x"' for n in range(5)]

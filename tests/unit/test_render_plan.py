@@ -218,6 +218,19 @@ def test_nothing_foreign_reaches_the_terminal_as_it_is() -> None:
         assert not re.search(r"^evil", found, re.MULTILINE)
 
 
+def test_an_accepted_shortfall_is_told_though_nothing_is_to_be_done() -> None:
+    ids = [target_id(name) for name in ("a", "b", "c", "d")]
+    reason = Reason.SHORTFALL_ACCEPTED
+    plan = Plan(API_URL, tuple(Action(Verb.UNCHANGED, id_, reason) for id_ in ids))
+    assert shown(plan)[:4] == [
+        "    as is   4 targets",
+        "            coding/a, coding/b, coding/c and 1 more",
+        "            complete with fewer lines than wanted, accepted by policy",
+        "",
+    ]
+    assert shown(plan)[4].startswith("Nothing to do")
+
+
 def test_counts_leave_out_what_is_not_there() -> None:
     actions = (Action(Verb.RUN, target_id(), Reason.NOT_STARTED),) * 1234
     assert counts(Plan(API_URL, actions)) == "1,234 to run"

@@ -99,3 +99,9 @@ def test_what_matches_nothing_is_an_error(scope: Scope) -> None:
 def test_a_misspelt_target_is_told_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match='did you mean "coding/leaf"'):
         narrow(DESIRED, Scope(targets=("coding/laef",)))
+
+
+def test_a_target_called_default_is_nobodys_template() -> None:
+    desired = declare(repo(), prompt(), target("default"), target("t"))
+    narrowed = narrow(desired, Scope(targets=("coding/t",)))
+    assert set(narrowed.targets) == {target_id("t")}

@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reconciler.core.errors import ReconcilerError, UsageError
+from reconciler.core.errors import InvalidLockfileError, ReconcilerError, UsageError
 from reconciler.core.model.desired import Desired
+from reconciler.core.model.lock import Lock
 from reconciler.core.model.observed import Absent
 from reconciler.engine.pacing import HOSTED, LOOPBACK
+from reconciler.lockfile import Store
 from reconciler.workflow.access import DEFAULT_URL, Access
 from reconciler.workflow.connection import LOCAL, api_name, connect
 from reconciler.workflow.place import Place, place
+from reconciler.workflow.verbs.shared import read_lock
 
 KEY = "the-secret-key-of-this-test"
 DECLARED = Desired({}, {}, {}, api_url="https://declared.example")
@@ -42,6 +45,30 @@ def test_contradictions_and_unfit_addresses_are_wrong_usage() -> None:
     with pytest.raises(UsageError, match="plain http"):
         named(environment="http://x.example")
     assert named(environment="http://x.example", allow_http=True) == "http://x.example"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("HTTPS://API.Example", "https://api.example"),
+        ("https://API.example:8443/Base/", "https://api.example:8443/Base"),
+        ("HTTP://[::1]:8412", "http://[::1]:8412"),
+        ("https://api.example:443", "https://api.example:443"),
+    ],
+)
+def test_the_case_of_scheme_and_host_makes_no_difference(written: str, meant: str) -> None:
+    assert named(api_url=written) == meant
+
+
+@pytest.mark.parametrize("recorded", ["https://API.Example", "https://api.example"])
+def test_a_lockfile_of_the_same_address_in_another_case_is_the_right_one(
+    tmp_path: Path, recorded: str
+) -> None:
+    store = Store(tmp_path / "reconciler.lock")
+    store.write(Lock(recorded))
+    assert read_lock(store, named(api_url="https://API.Example"))
+    with pytest.raises(InvalidLockfileError, match=recorded):
+        read_lock(store, "https://api.example/Base")
 
 
 def access(**more: str) -> Access:

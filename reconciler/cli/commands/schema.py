@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import options, output
+from reconciler.cli import completing, options, output
 
 
 @click.command(
@@ -14,7 +14,7 @@ from reconciler.cli import options, output
         "reconciler schema plan > plan.schema.json",
     ),
 )
-@click.argument("name", default="manifest")
+@click.argument("name", default="manifest", shell_complete=completing.schemas)
 def command(name: str) -> int:
     """Print a JSON Schema: manifest (the default), lockfile, plan, event, round, api or rehearsal.
 

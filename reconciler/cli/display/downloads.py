@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.cli import output
+from reconciler.cli.display.repeats import Repeats
 from reconciler.core.model.outputs import Verdict
 from reconciler.render import pull
 from reconciler.render.style import shorten
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
     from reconciler.core.model.outputs import Output, Pulled
 
 _Key = tuple[object, object]
+_NOT_HAD = frozenset({Verdict.PENDING, Verdict.BLOCKED, Verdict.FAILED})
 
 
 @contextmanager
 def watcher(common: Common) -> Iterator[Lines]:
     """Yield who shows downloads in the way that was asked for."""
+    with _watcher(common) as watching:
+        try:
+            yield watching
+        finally:
+            watching.tell_others()
+
+
+@contextmanager
+def _watcher(common: Common) -> Iterator[Lines]:
     if common.quiet or common.format == "json" or not sys.stderr.isatty():
         yield Lines(common)
         return
@@ -33,21 +44,34 @@ def watcher(common: Common) -> Iterator[Lines]:
 
 
 class Lines:
-    """A line on stderr for each output; what is unchanged is told with ``-v`` only."""
+    """A line on stderr for each output; what is unchanged is told with ``-v`` only.
+
+    So is each of many outputs that cannot be had for the same reason.
+    """
 
     def __init__(self, common: Common) -> None:
         self._common = common
         self._style = output.style(common, sys.stderr)
         self._silent = common.format == "json" and not common.verbose
+        self._repeats: Repeats[Verdict] = Repeats()
 
     def moved(self, output: Output, lines: int) -> None:
         """Show nothing: how far a download has got matters to those who watch."""
 
     def ended(self, pulled: Pulled) -> None:
         """Show how it went with an output."""
-        is_news = pulled.verdict is not Verdict.UNCHANGED or self._common.verbose
-        if is_news and not self._silent:
+        if not self._silent and (self._common.verbose or self._is_news(pulled)):
             self._show(pull.line(pulled, self._style))
+
+    def tell_others(self) -> None:
+        """Show how many more outputs cannot be had for the reasons shown."""
+        for verdict, why, count in self._repeats.others():
+            self._show(pull.others(verdict, why, count, self._style))
+
+    def _is_news(self, pulled: Pulled) -> bool:
+        if pulled.verdict in _NOT_HAD:
+            return self._repeats.is_shown(pulled.verdict, pulled.message)
+        return pulled.verdict is not Verdict.UNCHANGED
 
     def _show(self, line: str) -> None:
         output.note(self._common, line)

@@ -58,18 +58,23 @@ def _shower(common: Common) -> Iterator[Callable[[Look], None]]:
 
 
 class _Noting:
-    """Says on stderr when manifests can no longer be used, and when they can again."""
+    """Says on stderr when manifests or lockfile can no longer be used, and when they can again."""
 
     def __init__(self, common: Common, show: Callable[[Status], None]) -> None:
         self._common = common
         self._show = show
-        self._trouble = ""
+        self._trouble = self._torn = ""
 
     def show(self, look: Look) -> None:
         if look.trouble != self._trouble:
             told = _warning(look.trouble) if look.trouble else "The manifests can be used again."
             output.note(self._common, told)
-        self._trouble = look.trouble
+        if look.torn != self._torn:
+            told = (
+                _warning_of_lockfile(look.torn) if look.torn else "The lockfile can be used again."
+            )
+            output.note(self._common, told)
+        self._trouble, self._torn = look.trouble, look.torn
         self._show(look.status)
 
 
@@ -129,13 +134,19 @@ def _table(common: Common) -> Iterator[Callable[[Look], None]]:
 
 
 def _below(look: Look, style: Style) -> list[str]:
-    lines = textwrap.wrap(_warning(look.trouble), output.width()) if look.trouble else []
-    return [style.warn(line) for line in lines]
+    told = [_warning(look.trouble)] if look.trouble else []
+    told += [_warning_of_lockfile(look.torn)] if look.torn else []
+    return [style.warn(line) for text in told for line in textwrap.wrap(text, output.width())]
 
 
 def _warning(trouble: str) -> str:
     told = "warning: the manifests cannot be used as they are, shown is what they said before"
     return f"{told}: {safe(trouble)}"
+
+
+def _warning_of_lockfile(torn: str) -> str:
+    told = "warning: the lockfile cannot be used as it is, what it said before counts"
+    return f"{told}: {safe(torn)}"
 
 
 def _text(common: Common, found: Status, rows: Iterable[StatusRow]) -> str:

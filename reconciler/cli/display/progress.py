@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.cli import output
+from reconciler.cli.display.repeats import Repeats
 from reconciler.core.errors import ExitCode, ReconcilerError
 from reconciler.core.model.events import EventKind
 from reconciler.render import events, json
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from reconciler.cli.common import Common
+    from reconciler.core.model.desired import Stage
     from reconciler.core.model.events import Event, RunResult
     from reconciler.core.model.plan import Plan
 
@@ -112,6 +114,7 @@ class Lines:
         self._last: dict[tuple[object, object], int] = {}
         self._blocked: frozenset[object] = frozenset()
         self._unread: frozenset[object] = frozenset()
+        self._repeats: Repeats[tuple[EventKind, Stage | None]] = Repeats()
 
     def planned(self, plan: Plan) -> None:
         """Show the plan."""
@@ -128,24 +131,35 @@ class Lines:
 
     def ended(self, result: RunResult, lockfile: Path) -> None:
         """Show how it ended."""
+        self._tell_others()
         output.result(events.summary(result, output.style(self._common, sys.stdout)) + "\n")
         if not result.interrupted and self._common.verbose:
             output.note(self._common, f"Lockfile: {lockfile}. {result.requests:,} requests.")
 
     def stopped(self, code: ExitCode, message: str) -> None:
-        """Write nothing: people are told of errors on stderr."""
+        """Write nothing about the error itself: people are told of errors on stderr."""
+        del code, message
+        self._tell_others()
+
+    def _tell_others(self) -> None:
+        for (kind, stage), why, count in self._repeats.others():
+            output.note(self._common, events.others(kind, stage, why, count, self._style))
 
     def _is_news(self, event: Event) -> bool:
         if event.kind is EventKind.BLOCKED:
-            return event.resource not in self._blocked
+            return event.resource not in self._blocked and self._is_shown(event)
         if event.kind is EventKind.ERROR:
-            return event.resource not in self._unread
+            return event.resource not in self._unread and self._is_shown(event)
         if event.kind is not EventKind.PROGRESS:
             return True
         tenth = _tenths(event)
         known = self._last.get((event.resource, event.stage))
         self._last[event.resource, event.stage] = tenth
         return known is None or tenth > known
+
+    def _is_shown(self, event: Event) -> bool:
+        kind = event.kind, event.stage
+        return self._common.verbose or self._repeats.is_shown(kind, event.message)
 
 
 class _Bars(Lines):

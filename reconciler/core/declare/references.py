@@ -1,7 +1,8 @@
 """Names that documents use of each other: whether they exist, and in which order they come.
 
 A prompt or a template may also exist live only, so an unknown name is an error only where it looks
-like a misspelling of a declared one; the plan finds out about the others.
+like a misspelling of a declared one; the plan finds out about the others. Of very many unknown
+names only the first are looked at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.core import graph
 from reconciler.core.equality import normalize
 from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId
-from reconciler.core.names import suggest
+from reconciler.core.names import Comparisons, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,10 +34,12 @@ def check(
     found = list(_unknown_repos(documents, names.get((Kind.REPO, ""), set())))
     # Looking for what a name resembles is slow, and many targets share a name: ask once.
     seen: dict[ResourceId, str] = {}
+    comparisons = Comparisons()
     for item in drafts.values():
         for field, id_ in _references(item):
             if id_ not in seen:
-                seen[id_] = _misspelling(id_, names.get((id_.kind, id_.repo), set()))
+                declared = names.get((id_.kind, id_.repo), set())
+                seen[id_] = _misspelling(id_, declared, comparisons)
             if seen[id_]:
                 found.append(item.problem(("spec", _as_written(item, field)), seen[id_]))
     return found
@@ -55,10 +58,13 @@ def order(drafts: Mapping[ResourceId, Draft], problems: list[Problem]) -> dict[R
 
 def _unknown_repos(documents: Mapping[ResourceId, Document], repos: set[str]) -> Iterator[Problem]:
     # A project that declares no repo at all works in repos that exist live.
-    for id_, doc in documents.items() if repos else ():
-        if id_.kind is not Kind.REPO and id_.repo not in repos:
-            text = f'repo "{id_.repo}" is not declared{suggest(id_.repo, repos)}'
-            yield doc.problem(("metadata", "repo"), text)
+    if not repos:
+        return
+    unknown = {id_.repo for id_ in documents} - repos
+    texts = {repo: f'repo "{repo}" is not declared{suggest(repo, repos)}' for repo in unknown}
+    for id_, doc in documents.items():
+        if id_.repo in texts:
+            yield doc.problem(("metadata", "repo"), texts[id_.repo])
 
 
 def _references(item: Draft) -> Iterator[tuple[str, ResourceId]]:
@@ -70,10 +76,11 @@ def _references(item: Draft) -> Iterator[tuple[str, ResourceId]]:
         yield "template", item.parent
 
 
-def _misspelling(id_: ResourceId, names: set[str]) -> str:
+def _misspelling(id_: ResourceId, names: set[str], comparisons: Comparisons) -> str:
     """Return what to say of a name that looks like a wrong one, or nothing."""
-    if id_.name in names:
+    if id_.name in names or comparisons.is_over:
         return ""
+    comparisons.count(names)
     if id_.kind is Kind.TARGET:
         names = names | {normalize.DEFAULT_TEMPLATE}
     if not is_misspelt(id_.name, names):

@@ -20,6 +20,7 @@ from reconciler.core.model.desired import (
     OnShortfall,
     Policy,
     Stage,
+    template_id,
 )
 from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId, Severity
 from reconciler.core.quantities import rollout_reach, stim_reach
@@ -52,9 +53,7 @@ class Draft:
     @property
     def parent(self) -> ResourceId | None:
         """The address of its template, unless that is the built-in default."""
-        if self.template == normalize.DEFAULT_TEMPLATE:
-            return None
-        return ResourceId(Kind.TARGET, self.id.repo, self.template)
+        return template_id(self.id.repo, self.template)
 
     def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
         """Return a problem somewhere in this target's document."""

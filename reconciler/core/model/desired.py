@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reconciler.core.equality.normalize import DEFAULT_TEMPLATE
 from reconciler.core.model.manifest import Kind, Origin, ResourceId
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.equality.canonical import Digest
     from reconciler.core.model.manifest import JsonObject
-    from reconciler.core.selection.shard import Shard
+    from reconciler.core.selection.scope import Scope
 
 
 class Stage(StrEnum):
@@ -134,6 +135,11 @@ class DesiredTarget:
         return self.id.name
 
     @property
+    def parent(self) -> ResourceId | None:
+        """The address of its template, unless that is the built-in default."""
+        return template_id(self.repo, self.template)
+
+    @property
     def digest(self) -> str:
         """The digest of all that decides its data, as far as it is declared."""
         return str(self.lazy_digest)
@@ -143,13 +149,18 @@ class DesiredTarget:
         return self.stim if stage is Stage.STIM else self.rollout
 
 
+def template_id(repo: str, template: str) -> ResourceId | None:
+    """Return the address of a template, unless that is the built-in default."""
+    return None if template == DEFAULT_TEMPLATE else ResourceId(Kind.TARGET, repo, template)
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything declared. ``targets`` is ordered so that a template comes before what uses it.
 
     ``limited_by`` is what people call the limit in ``max_new_trajectories``.
     ``out_of_scope`` are the addresses of what is declared too, but was not selected for this run;
-    ``drawn_in`` those that were not selected either, but are needed by what was. With a ``shard``,
+    ``drawn_in`` those that were not selected either, but are needed by what was. With a ``scope``,
     the run is about that part alone, also of what is no longer declared.
     """
 
@@ -162,8 +173,13 @@ class Desired:
     limited_by: str = "budget.max_new_trajectories"
     out_of_scope: frozenset[ResourceId] = frozenset()
     drawn_in: frozenset[ResourceId] = frozenset()
-    shard: Shard | None = None
+    scope: Scope | None = None
 
     def ids(self) -> frozenset[ResourceId]:
         """Return the address of everything declared and in scope."""
         return frozenset({*self.repos, *self.prompts, *self.targets})
+
+    def digests(self) -> dict[ResourceId, str]:
+        """Return the digest of everything declared that has one, which repos have not."""
+        prompts = {id_: prompt.digest for id_, prompt in self.prompts.items()}
+        return prompts | {id_: target.digest for id_, target in self.targets.items()}

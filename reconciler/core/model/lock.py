@@ -71,3 +71,8 @@ class Lock:
     def ids(self) -> frozenset[ResourceId]:
         """Return the address of everything recorded."""
         return frozenset({*self.repos, *self.prompts, *self.targets})
+
+    def digests(self) -> dict[ResourceId, str]:
+        """Return the digest of everything recorded that has one, which repos have not."""
+        prompts = {id_: prompt.digest for id_, prompt in self.prompts.items()}
+        return prompts | {id_: target.digest for id_, target in self.targets.items()}

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     PREVENT_DESTROY = "prevent_destroy"
     DESTROY_NOT_ALLOWED = "destroy_not_allowed"
     TOO_MANY_DELETIONS = "too_many_deletions"
+    NOT_SELECTED = "not_selected"
     DEPENDENCY_BLOCKED = "dependency_blocked"
     REFERENCE_MISSING = "reference_missing"
     BUDGET_EXCEEDED = "budget_exceeded"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.core.model.desired import Stage
-from reconciler.core.model.observed import COMPLETE, NOT_ASKED, LiveStage, LiveTarget, Unreadable
+from reconciler.core.model.observed import NOT_ASKED, LiveTarget, Unreadable
 from reconciler.core.model.plan import CREATES, Action, Plan, Reason, Unknown, Verb
 from reconciler.core.planning import fingerprint, stages
 from reconciler.core.planning.candidates import live_address
@@ -14,13 +14,13 @@ from reconciler.core.planning.estimate import estimates, total
 from reconciler.core.planning.gates import within_budget
 from reconciler.core.planning.orphans import find_orphans, prunings
 from reconciler.core.planning.resources import decide_all, describe_loss
-from reconciler.core.quantities import rollout_reach
+from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.core.model.desired import Desired, DesiredTarget
-    from reconciler.core.model.lock import Lock
+    from reconciler.core.model.lock import Lock, LockedTarget
     from reconciler.core.model.observed import Observed
 
 Item: TypeAlias = Action | Unknown
@@ -92,43 +92,41 @@ def _live_stages(
 ) -> Iterator[Item]:
     locked = lock.targets.get(target.id) if lock else None
     for stage in Stage:
-        want = target.stage(stage)
-        if not want.wanted:
+        if not target.stage(stage).wanted:
             return
-        seen = live.stages.get(stage, NOT_ASKED)
-        if isinstance(seen, Unreadable):
-            yield Unknown(target.id, f"{stage}: {seen.why}")
+        item = _live_stage(target, stage, live_name, live, locked)
+        yield item
+        if isinstance(item, Unknown) or item.verb is Verb.BLOCKED:
             return
-        attempts = stages.attempts_of(locked, target, live_name, stage)
-        decision = stages.decide(want, seen, attempts, target.policy)
-        yield Action(
-            decision.verb,
-            target.id,
-            decision.reason,
-            stage,
-            live_name,
-            lines=seen.lines or 0,
-            wanted=want.min_lines,
-            expected=expected_lines(target, stage, live),
-            message=decision.message,
-        )
-        if not decision.satisfied:
-            if stage is Stage.STIM and decision.verb is not Verb.BLOCKED:
+        if item.verb is not Verb.UNCHANGED:
+            if stage is Stage.STIM:
                 yield from _rollout_after_stim(target, live_name)
             return
 
 
-def expected_lines(target: DesiredTarget, stage: Stage, live: LiveTarget) -> int | None:
-    """Return how many lines a stage of a live target would hold if all went well."""
-    stim = live.stages.get(Stage.STIM)
-    if stage is Stage.STIM:
-        return target.stim.reach
-    seen = live.stages.get(Stage.ROLLOUT)
-    if isinstance(seen, LiveStage) and seen.expected is not None:
-        return seen.expected
-    if isinstance(stim, LiveStage) and stim.status == COMPLETE and stim.lines:
-        return rollout_reach(stim.lines, {**live.config, **target.config})
-    return target.rollout.reach
+def _live_stage(
+    target: DesiredTarget,
+    stage: Stage,
+    live_name: str,
+    live: LiveTarget,
+    locked: LockedTarget | None,
+) -> Item:
+    seen = live.stages.get(stage, NOT_ASKED)
+    if isinstance(seen, Unreadable):
+        return Unknown(target.id, f"{stage}: {seen.why}")
+    want, attempts = target.stage(stage), stages.attempts_of(locked, target, live_name, stage)
+    decision = stages.decide(want, seen, attempts, target.policy)
+    return Action(
+        decision.verb,
+        target.id,
+        decision.reason,
+        stage,
+        live_name,
+        lines=seen.lines or 0,
+        wanted=want.min_lines,
+        expected=expected_lines(target, stage, live),
+        message=decision.message,
+    )
 
 
 def _fresh_stages(target: DesiredTarget, live_name: str) -> Iterator[Action]:

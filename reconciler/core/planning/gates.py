@@ -19,7 +19,8 @@ def refuse_destruction(plan: Plan, desired: Desired) -> Plan:
     """Return the plan with everything destructive blocked, and so what would build on it."""
     refused: dict[ResourceId, Action] = {}
     for action in plan.actions:
-        parent = _template(action, desired)
+        target = desired.targets.get(action.resource)
+        parent = target.parent if target else None
         if action.destructive:
             blocked = replace(action, verb=Verb.BLOCKED, reason=Reason.DESTROY_NOT_ALLOWED)
             refused[action.resource] = blocked
@@ -35,11 +36,6 @@ def refuse_destruction(plan: Plan, desired: Desired) -> Plan:
         estimates=parts,
         estimate=total(parts),
     )
-
-
-def _template(action: Action, desired: Desired) -> ResourceId | None:
-    target = desired.targets.get(action.resource)
-    return replace(target.id, name=target.template) if target else None
 
 
 def refuse_many_deletions(plan: Plan, most: int) -> Plan:

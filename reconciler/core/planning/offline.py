@@ -53,26 +53,26 @@ def compute_offline_plan(
 def belongs(desired: Desired, lock: Lock | None) -> list[str]:
     """Return how a lockfile differs from the manifests, a line each; none if it belongs to them."""
     known = lock or Lock("")
-    found = [f"{_name(id_)} is not in the lockfile" for id_ in sorted(desired.ids() - known.ids())]
-    found += [
-        f"{_name(id_)} is in the lockfile, but not declared"
-        for id_ in sorted(known.ids() - desired.ids() - desired.out_of_scope)
+    new = sorted(desired.ids() - known.ids())
+    gone = sorted(known.ids() - desired.ids() - desired.out_of_scope)
+    return [
+        *(f"{_name(id_)} is not in the lockfile" for id_ in new),
+        *(f"{_name(id_)} is in the lockfile, but not declared" for id_ in gone),
+        *(
+            f"{_name(id_)} has changed since the lockfile was written"
+            for id_ in _changed(desired, known)
+        ),
     ]
-    found += [
-        f"{_name(id_)} has changed since the lockfile was written"
-        for id_, repo in sorted(desired.repos.items())
-        if _is_other_model(repo, known.repos.get(id_))
-    ]
-    digests = {id_: prompt.digest for id_, prompt in known.prompts.items()}
-    digests |= {id_: target.digest for id_, target in known.targets.items()}
-    declared = {id_: prompt.digest for id_, prompt in desired.prompts.items()}
-    declared |= {id_: target.digest for id_, target in desired.targets.items()}
-    found += [
-        f"{_name(id_)} has changed since the lockfile was written"
-        for id_ in sorted(declared.keys() & digests.keys())
-        if declared[id_] != digests[id_]
-    ]
-    return found
+
+
+def _changed(desired: Desired, known: Lock) -> Iterator[ResourceId]:
+    for id_, repo in sorted(desired.repos.items()):
+        if _is_other_model(repo, known.repos.get(id_)):
+            yield id_
+    declared, recorded = desired.digests(), known.digests()
+    for id_ in sorted(declared.keys() & recorded.keys()):
+        if declared[id_] != recorded[id_]:
+            yield id_
 
 
 def _is_other_model(repo: DesiredRepo, locked: LockedRepo | None) -> bool:

@@ -39,12 +39,13 @@ def _choice(target: DesiredTarget, stage: Stage, decisions: Decisions) -> Output
     if target.id in decisions.unknown:
         return Pulled(target.id, stage, Verdict.FAILED, decisions.unknown[target.id].why)
     action = decisions.actions[target.id]
-    if action.verb is Verb.BLOCKED:
+    if action.verb in {Verb.BLOCKED, Verb.REPLACE}:
         text = "the live target is not as declared: `reconciler plan` tells more"
         return Pulled(target.id, stage, Verdict.BLOCKED, text)
     live = decisions.observed.target(live_address(action))
     if action.verb not in SETTLED or not isinstance(live, LiveTarget):
-        text = "the target has yet to be created: `reconciler apply` does"
+        what = "its revision" if action.verb is Verb.REVISE else "the target"
+        text = f"{what} has yet to be created: `reconciler apply` does"
         return Pulled(target.id, stage, Verdict.PENDING, text)
     return _of_stage(target, stage, action.live_name, live, decisions.lock)
 

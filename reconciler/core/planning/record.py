@@ -7,6 +7,7 @@ lost lockfile is a nuisance and not an accident.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core.model.desired import Stage
@@ -22,10 +23,10 @@ from reconciler.core.model.observed import (
 )
 from reconciler.core.model.plan import SETTLED, Verb
 from reconciler.core.planning.candidates import live_address
-from reconciler.core.planning.compute import expected_lines
 from reconciler.core.planning.orphans import find_orphans
 from reconciler.core.planning.resources import decide_all
-from reconciler.core.planning.stages import attempts_of, failed_attempts
+from reconciler.core.planning.stages import attempts_of, failed_attempts, is_of
+from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,41 +47,50 @@ def record(desired: Desired, observed: Observed, lock: Lock | None, *, api_url: 
     """
     old = lock or Lock(api_url)
     actions = decide_all(desired, observed, lock).actions
-
-    def repo(action: Action) -> LockedRepo:
-        live = observed.repos.get(action.resource.repo)
-        return LockedRepo(live.base_model if isinstance(live, LiveRepo) else None)
-
-    def prompt(action: Action) -> LockedPrompt:
-        return LockedPrompt(desired.prompts[action.resource].digest, action.live_name)
-
-    def target(action: Action) -> LockedTarget:
-        live = observed.targets[live_address(action)]
-        assert isinstance(live, LiveTarget), "a settled target was read"  # noqa: S101
-        wanted, locked = desired.targets[action.resource], old.targets.get(action.resource)
-        if locked and wanted.id in desired.drawn_in and _same(locked, wanted, action):
-            return locked  # its stages were not looked at
-        return locked_target(wanted, action.live_name, live, locked)
-
-    targets = _merged(old.targets, desired.targets, actions, target)
-    for id_, wanted in desired.targets.items():
-        if id_ in targets and id_ not in desired.drawn_in:
-            # Protection holds from the moment it is declared, also for what is otherwise blocked.
-            protected = wanted.policy.prevent_destroy
-            targets[id_] = replace(targets[id_], prevent_destroy=protected)
-    for id_ in find_orphans(desired, lock):
-        if _is_gone(id_, old, observed):
-            targets.pop(id_, None)
     return Lock(
         api_url,
-        repos=_merged(old.repos, desired.repos, actions, repo),
-        prompts=_merged(old.prompts, desired.prompts, actions, prompt),
-        targets=targets,
+        repos=_merged(old.repos, desired.repos, actions, partial(_repo, observed)),
+        prompts=_merged(old.prompts, desired.prompts, actions, partial(_prompt, desired)),
+        targets=_targets(desired, observed, old, actions),
     )
 
 
-def _same(locked: LockedTarget, target: DesiredTarget, action: Action) -> bool:
-    return (locked.digest, locked.live_name) == (target.digest, action.live_name)
+def _repo(observed: Observed, action: Action) -> LockedRepo:
+    live = observed.repos.get(action.resource.repo)
+    return LockedRepo(live.base_model if isinstance(live, LiveRepo) else None)
+
+
+def _prompt(desired: Desired, action: Action) -> LockedPrompt:
+    return LockedPrompt(desired.prompts[action.resource].digest, action.live_name)
+
+
+def _targets(
+    desired: Desired, observed: Observed, old: Lock, actions: Mapping[ResourceId, Action]
+) -> dict[ResourceId, LockedTarget]:
+    make = partial(_target, desired, observed, old.targets)
+    found = _merged(old.targets, desired.targets, actions, make)
+    for id_ in found.keys() & desired.targets.keys() - desired.drawn_in:
+        # Protection holds from the moment it is declared, also for what is otherwise blocked.
+        protected = desired.targets[id_].policy.prevent_destroy
+        found[id_] = replace(found[id_], prevent_destroy=protected)
+    for id_ in find_orphans(desired, old):
+        if id_ in found and _is_gone(id_, found[id_].live_name, observed):
+            del found[id_]
+    return found
+
+
+def _target(
+    desired: Desired,
+    observed: Observed,
+    old: Mapping[ResourceId, LockedTarget],
+    action: Action,
+) -> LockedTarget:
+    live = observed.targets[live_address(action)]
+    assert isinstance(live, LiveTarget), "a settled target was read"  # noqa: S101
+    target, locked = desired.targets[action.resource], old.get(action.resource)
+    if locked and target.id in desired.drawn_in and is_of(locked, target, action.live_name):
+        return locked  # its stages were not looked at
+    return locked_target(target, action.live_name, live, locked)
 
 
 def locked_target(
@@ -88,7 +98,7 @@ def locked_target(
 ) -> LockedTarget:
     """Return the entry of a target that is live as declared, with every stage that is wanted."""
     stages: dict[Stage, LockedStage] = {}
-    is_same = old is not None and (old.digest, old.live_name) == (target.digest, live_name)
+    is_same = is_of(old, target, live_name)
     for stage in Stage:
         if target.stage(stage).wanted:
             previous = old.stages.get(stage) if old else None
@@ -147,7 +157,5 @@ def _merged(
     return new
 
 
-def _is_gone(id_: ResourceId, old: Lock, observed: Observed) -> bool:
-    locked = old.targets.get(id_)
-    name = locked.live_name if locked else id_.name
-    return isinstance(observed.target(replace(id_, name=name)), Absent)
+def _is_gone(id_: ResourceId, live_name: str, observed: Observed) -> bool:
+    return isinstance(observed.target(replace(id_, name=live_name)), Absent)

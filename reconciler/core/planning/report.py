@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import NOT_STARTED, Absent, LiveStage, LiveTarget
 from reconciler.core.model.plan import Verb
-from reconciler.core.planning.compute import expected_lines
+from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

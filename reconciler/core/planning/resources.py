@@ -14,7 +14,7 @@ from reconciler.core.model.desired import OnChange, Stage
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import NOT_ASKED, Absent, LiveStage, LiveTarget, Unreadable
 from reconciler.core.model.plan import Action, FieldDiff, Reason, Unknown, Verb
-from reconciler.core.names import suggest
+from reconciler.core.names import Comparisons
 from reconciler.core.planning.resolve import Match, Resolution, resolve
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Decisions:
     actions: dict[ResourceId, Action] = field(default_factory=dict)
     unknown: dict[ResourceId, Unknown] = field(default_factory=dict)
     live_names: dict[ResourceId, str] = field(default_factory=dict)
+    _suggestions: dict[ResourceId, str] = field(default_factory=dict)
+    _comparisons: Comparisons = field(default_factory=Comparisons)
 
     def settle(self, id_: ResourceId, decided: Action | Unknown) -> None:
         """Keep what was decided about a resource, for those that depend on it."""
@@ -49,6 +51,12 @@ class Decisions:
         """Return what keeps others from relying on a resource, if anything does."""
         action = self.actions.get(id_)
         return action if action and action.verb is Verb.BLOCKED else self.unknown.get(id_)
+
+    def suggestion(self, id_: ResourceId, names: frozenset[str]) -> str:
+        """Return the ending of a sentence about something that is not among these names."""
+        if id_ not in self._suggestions:
+            self._suggestions[id_] = self._comparisons.suggest(id_.name, names)
+        return self._suggestions[id_]
 
 
 def decide_all(desired: Desired, observed: Observed, lock: Lock | None) -> Decisions:
@@ -126,7 +134,18 @@ def _target(target: DesiredTarget, decisions: Decisions) -> Action | Unknown:
     change = _changed(target, target.policy.on_change, found, Reason.CONFIG_CHANGED)
     if isinstance(change, Unknown) or change.verb is Verb.BLOCKED:
         return change
+    if change.verb is Verb.REPLACE and _was_left_out(target, decisions.desired):
+        return replace(change, verb=Verb.BLOCKED, reason=Reason.NOT_SELECTED)
     return _hindered_by_template(target, decisions) or _with_data(change, target, look(target.id))
+
+
+def _was_left_out(target: DesiredTarget, desired: Desired) -> bool:
+    """Tell whether somebody chose targets, and not this one: then nothing of it may be lost.
+
+    In a shard, what is drawn in was chosen as well: for another shard.
+    """
+    scope = desired.scope
+    return scope is not None and scope.selects and target.id in desired.drawn_in
 
 
 def _changed(
@@ -209,26 +228,27 @@ def _hindered_by_repo(id_: ResourceId, decisions: Decisions) -> Action | Unknown
 
 
 def _hindered_by_prompt(target: DesiredTarget, decisions: Decisions) -> Action | Unknown | None:
-    for name in normalize.PROMPT_FIELDS:
-        value = target.config.get(name)
-        if value:
-            id_ = ResourceId(Kind.PROMPT, target.repo, value)
-            declared = id_ in decisions.desired.prompts
-            trouble = (
-                decisions.trouble(id_) if declared else _unless_live(target.id, id_, decisions)
-            )
-            if trouble:
-                return _pass_on(target.id, trouble)
+    for name in filter(None, map(target.config.get, normalize.PROMPT_FIELDS)):
+        prompt = ResourceId(Kind.PROMPT, target.repo, name)
+        hindrance = _hindered_by(prompt, target.id, decisions)
+        if hindrance:
+            return hindrance
     return None
 
 
 def _hindered_by_template(target: DesiredTarget, decisions: Decisions) -> Action | Unknown | None:
-    if target.template == normalize.DEFAULT_TEMPLATE:
-        return None
-    id_ = ResourceId(Kind.TARGET, target.repo, target.template)
-    declared = id_ in decisions.desired.targets
-    trouble = decisions.trouble(id_) if declared else _unless_live(target.id, id_, decisions)
-    return _pass_on(target.id, trouble) if trouble else None
+    return _hindered_by(target.parent, target.id, decisions) if target.parent else None
+
+
+def _hindered_by(
+    id_: ResourceId, user: ResourceId, decisions: Decisions
+) -> Action | Unknown | None:
+    """Return what becomes of a resource because of another one that it names, if anything does."""
+    desired = decisions.desired
+    if id_ not in desired.prompts and id_ not in desired.targets:
+        return _unless_live(user, id_, decisions)
+    trouble = decisions.trouble(id_)
+    return _pass_on(user, trouble) if trouble else None
 
 
 def _unless_live(
@@ -238,12 +258,13 @@ def _unless_live(
     observed, prompt = decisions.observed, id_.kind is Kind.PROMPT
     listed = observed.prompt_names if prompt else observed.target_names
     absent_repo = isinstance(observed.repos.get(id_.repo), Absent)
-    names = frozenset[str]() if absent_repo else listed.get(id_.repo, NOT_ASKED)
+    names = listed.get(id_.repo, frozenset[str]() if absent_repo else NOT_ASKED)
     if isinstance(names, Unreadable):
         return Unknown(user, names.why)
     if id_.name in names:
         return None
-    text = f'{id_.kind.lower()} "{id_.name}" is neither declared nor live{suggest(id_.name, names)}'
+    hint = decisions.suggestion(id_, names)
+    text = f'{id_.kind.lower()} "{id_.name}" is neither declared nor live{hint}'
     return Action(Verb.BLOCKED, user, Reason.REFERENCE_MISSING, message=text)
 
 

@@ -60,10 +60,13 @@ def attempts_of(
 ) -> int:
     """Return the attempts recorded for a stage; another config or revision starts afresh."""
     seen = locked.stages.get(stage) if locked else None
-    if locked is None or seen is None or not seen.attempts:
-        return 0
-    is_same = (locked.live_name, locked.digest) == (live_name, target.digest)
-    return seen.attempts if is_same else 0
+    # Only few have attempts, and a digest is not made for the others.
+    return seen.attempts if seen and seen.attempts and is_of(locked, target, live_name) else 0
+
+
+def is_of(locked: LockedTarget | None, target: DesiredTarget, live_name: str) -> bool:
+    """Tell whether an entry records this very config under this live name."""
+    return locked is not None and (locked.live_name, locked.digest) == (live_name, target.digest)
 
 
 def _after_failure(live: LiveStage, attempts: int, policy: Policy) -> StageDecision:

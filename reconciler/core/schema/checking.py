@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from reconciler.core.names import nearest
+from reconciler.core.names import nearest, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -108,8 +108,7 @@ def show_instead(path: DocumentPath, value: JsonValue, schema: JsonObject) -> st
     del path
     ending = f", not {shown(value)}"
     options = [option for option in schema.get("enum", ()) if isinstance(option, str)]
-    near = nearest(value, options) if isinstance(value, str) else None
-    return f'{ending} (did you mean "{near}"?)' if near else ending
+    return ending + suggest(value, options) if isinstance(value, str) else ending
 
 
 def shown(value: JsonValue) -> str:

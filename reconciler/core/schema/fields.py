@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core.names import nearest
+from reconciler.core.names import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,10 +98,8 @@ def find(schema: JsonObject, path: str, *, recursive: bool = False) -> Field:
 
 
 def _offered(word: str, names: Mapping[str, Any] | Sequence[str]) -> str:
-    near = nearest(word, names)
-    if near:
-        return f' (did you mean "{near}"?)'
-    return f"; there are {', '.join(names)}" if names else "; it has none at all"
+    near = suggest(word, names)
+    return near or (f"; there are {', '.join(names)}" if names else "; it has none at all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,21 @@ class Scope:
         """Whether targets are asked for, or left out, by what they are called or labelled."""
         return bool(self.labels or self.targets or self.excluded)
 
+    def covers(self, id_: ResourceId) -> bool:
+        """Whether this may touch what no manifest declares any more.
+
+        Nobody knows which labels that had, and prompts and repos are never selected themselves.
+        """
+        is_target, name = id_.kind is Kind.TARGET, str(id_)
+        if (self.shard and id_ not in self.shard) or any(
+            fnmatchcase(name, pattern) for pattern in self.excluded
+        ):
+            return False
+        if self.labels or self.targets:
+            matches = any(fnmatchcase(name, pattern) for pattern in self.targets)
+            return is_target and matches and not self.labels
+        return True
+
 
 #: The scope of a command that was not narrowed.
 EVERYTHING = Scope()
@@ -74,7 +89,7 @@ def narrow(desired: Desired, scope: Scope) -> Desired:
         },
         out_of_scope=desired.out_of_scope | (desired.ids() - kept),
         drawn_in=drawn_in,
-        shard=scope.shard,
+        scope=scope,
     )
 
 
@@ -122,8 +137,7 @@ def _needed(desired: Desired, chosen: Iterable[ResourceId]) -> Iterator[Resource
         if target is None or id_ in seen:
             continue
         seen.add(id_)
-        parent = ResourceId(Kind.TARGET, id_.repo, target.template)
-        waiting.append(parent)
+        waiting += [target.parent] if target.parent else []
         yield id_
         yield ResourceId(Kind.REPO, id_.repo)
         for field in normalize.PROMPT_FIELDS:

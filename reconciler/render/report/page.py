@@ -197,14 +197,11 @@ def _link(resource: ResourceId, links: Mapping[ResourceId, str]) -> Markup:
 def _diff(trouble: Trouble) -> Markup:
     if not trouble.diff:
         return Markup()
-    heads = joined(tag("th", word, scope="col") for word in ("Field", "Live", "Declared"))
     rows = joined(
         tag("tr", tag("th", path, scope="row"), tag("td", old), tag("td", new))
         for path, old, new in trouble.diff
     )
-    caption = tag("caption", "What differs")
-    table = tag("table", caption, tag("thead", tag("tr", heads)), tag("tbody", rows))
-    return _scrolling(table, "What differs")
+    return _table("What differs", "What differs", ("Field", "Live", "Declared"), rows)
 
 
 def _targets(rows: Sequence[StatusRow], links: Mapping[ResourceId, str]) -> Markup:
@@ -230,15 +227,14 @@ def _next(plan: Plan, links: Mapping[ResourceId, str]) -> Markup:
     planned = [action for action in plan.actions if action.verb not in _NOT_YET]
     if not planned:
         return tag("p", "Nothing.")
-    heads = joined(tag("th", word, scope="col") for word in ("Action", "Resource", "Why"))
-    body = joined((_action(action, links) for action in planned[:_MOST_ACTIONS]), "\n")
-    caption = tag("caption", f"{counted(len(planned), 'action')}, in the order of execution")
-    table = tag("table", caption, tag("thead", tag("tr", heads)), tag("tbody", body))
+    rows = joined((_action(action, links) for action in planned[:_MOST_ACTIONS]), "\n")
+    caption = f"{counted(len(planned), 'action')}, in the order of execution"
+    table = _table("What apply would do", caption, ("Action", "Resource", "Why"), rows)
     left = len(planned) - _MOST_ACTIONS
     more = tag("p", f"… and {left:,} more; `reconciler plan` tells them.") if left > 0 else ""
     is_costly = plan.estimate.stim_lines or plan.estimate.trajectories
     price = tag("p", cost(plan.estimate)) if is_costly else ""
-    return joined((price, _scrolling(table, "What apply would do"), more), "\n")
+    return joined((price, table, more), "\n")
 
 
 def _action(action: Action, links: Mapping[ResourceId, str]) -> Markup:
@@ -276,7 +272,6 @@ def _figure(history: History, stage: Stage, names: Sequence[str]) -> Markup:
 
 def _versions(history: History) -> Markup:
     words = ("Date (UTC)", "Commit", "Targets", *(f"{stage.capitalize()} lines" for stage in Stage))
-    heads = joined(tag("th", word, scope="col") for word in words)
     rows = joined(
         (
             tag(
@@ -290,15 +285,20 @@ def _versions(history: History) -> Markup:
         ),
         "\n",
     )
-    caption = tag("caption", "Versions of the lockfile, the newest first")
-    table = tag("table", caption, tag("thead", tag("tr", heads)), tag("tbody", rows))
-    return tag("details", tag("summary", "All versions"), _scrolling(table, "Versions"))
+    table = _table("Versions", "Versions of the lockfile, the newest first", words, rows)
+    return tag("details", tag("summary", "All versions"), table)
 
 
 def _prose(sentence: str) -> Iterator[Markup]:
     """Yield a sentence of our own, in which backticks mean code."""
     for number, part in enumerate(sentence.split("`")):
         yield tag("code", part) if number % 2 else text(part)
+
+
+def _table(name: str, caption: str, words: Sequence[str], rows: Markup) -> Markup:
+    heads = joined(tag("th", word, scope="col") for word in words)
+    parts = (tag("caption", caption), tag("thead", tag("tr", heads)), tag("tbody", rows))
+    return _scrolling(tag("table", *parts), name)
 
 
 def _scrolling(table: Markup, label: str) -> Markup:

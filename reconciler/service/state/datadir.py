@@ -40,6 +40,7 @@ class FileLock:
     """A lock on a data directory that only one open instance of its name can hold."""
 
     def __init__(self, data: Path, name: str) -> None:
+        self._data = data
         self._file = _open(data / name)
 
     def acquire(self) -> bool:
@@ -52,8 +53,11 @@ class FileLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock and hold it for the duration."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        """Wait for the lock and hold it for the duration; raises ServiceError where none can be."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise unusable(self._data, error.strerror or str(error)) from error
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.errors import BlockedError, ReconcilerError
 from reconciler.manifests import load
 from reconciler.manifests.discovery import discover
+from reconciler.workflow.directories import create, link_on_the_way
 from reconciler.workflow.importing import layout
 from reconciler.workflow.importing.drafts import Draft, left_out, sift
 
@@ -64,7 +65,11 @@ def from_bgit(directory: Path, out: Path) -> Imported:
 def write(
     out: Path, drafts: Iterable[Draft], notes: Iterable[str] = (), observed: Observed | None = None
 ) -> Imported:
-    """Write documents that nobody declares yet, without those that are wrong or not as observed."""
+    """Write documents that nobody declares yet, without those that are wrong or not as observed.
+
+    Raises, before anything is written, BlockedError where a file is there already, and
+    ReconcilerError where one would be written through a link.
+    """
     known = _declared(out)
     fresh = list(drafts)
     sifted = sift([draft for draft in fresh if draft.id not in known], observed)
@@ -81,7 +86,13 @@ def _declared(out: Path) -> frozenset[ResourceId]:
 
 
 def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
-    paths = {out / name: text for name, text in texts.items()}
+    link = link_on_the_way(out, texts)
+    if link:
+        raise ReconcilerError(
+            f"{link} is a link, and nothing is written behind links",
+            hint="Nothing was written. Put a directory in its place, or say --out DIR.",
+        )
+    paths = [out / name for name in texts]
     there = [str(path) for path in paths if path.is_symlink() or path.exists()]
     if there:
         raise BlockedError(
@@ -89,10 +100,8 @@ def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
             hint="Nothing was written. Move them away, or say --out DIR.",
         )
     try:
-        for path, text in paths.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+        for name, text in texts.items():
+            create(out, name, text)
     except OSError as error:
         raise ReconcilerError(f"cannot write {error.filename or out}: {error.strerror}") from error
     return tuple(paths)

@@ -31,6 +31,7 @@ from reconciler.engine.tasks import for_each
 from reconciler.workflow import pulling
 from reconciler.workflow.connection import SystemClock
 from reconciler.workflow.pulling.files import Folder, UnfitPlaceError, file_name
+from reconciler.workflow.pulling.placed import Placed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,7 +86,9 @@ async def pull(
         observed = await observe(desired, lock, api)
         recorded = record(desired, observed, lock, api_url=connection.name)
         keeper = Keeper(recorded, store, SystemClock(), empty_is_news=False)
-        work = _Download(api, asyncio.Semaphore(WINDOW), watcher, root, options, keeper)
+        work = _Download(
+            api, asyncio.Semaphore(WINDOW), watcher, root, options, keeper, Placed(root)
+        )
         chosen = choose(desired, observed, lock, options.stages)
         try:
             return PullResult(await _each(chosen, work.pull, watcher))
@@ -169,6 +172,7 @@ class _Download:
     root: Path
     options: PullOptions
     keeper: Keeper
+    placed: Placed
 
     async def pull(self, output: Output) -> Pulled:
         with self._folder(output) as folder:
@@ -204,8 +208,10 @@ class _Download:
         is_same = there.lines == output.lines and await reader.holds(there.ends)
         if is_same and there.digest == self._entry(output).output:
             folder.drop_part(file_name(output.stage))
+            self.placed.add(_path(output, folder), there.digest)
             return _result(output, Verdict.UNCHANGED, folder, there)
-        return None if is_same or _is_ours(there, output) else _refused(output, folder)
+        is_ours = self._is_ours(there, output, folder)
+        return None if is_same or is_ours else _refused(output, folder)
 
     async def _placed(
         self, output: Output, folder: Folder, part: Part, there: Scan | None
@@ -215,7 +221,7 @@ class _Download:
         if there and part.digest == there.digest:
             folder.drop_part(name)
             return self._recorded(output, Verdict.UNCHANGED, folder, part)
-        is_ours = there is not None and _is_ours(there, output)
+        is_ours = there is not None and self._is_ours(there, output, folder)
         if there and not (is_ours or self.options.force):
             return _refused(output, folder)
         await _apart(partial(folder.publish, part, name))
@@ -237,6 +243,10 @@ class _Download:
             part.restart()
             raise
 
+    def _is_ours(self, there: Scan, output: Output, folder: Folder) -> bool:
+        """Tell whether a file holds what was pulled before, be it of a target since made anew."""
+        return there.digest in {output.recorded, self.placed.digest(_path(output, folder))}
+
     def _entry(self, output: Output) -> LockedStage:
         """Return what the lockfile says now: an output of the same live target, if any."""
         return self.keeper.targets[output.resource].stages[output.stage]
@@ -245,13 +255,13 @@ class _Download:
         target = self.keeper.targets[output.resource]
         stage = replace(self._entry(output), output=part.digest)
         stages = {**target.stages, output.stage: stage}
+        self.placed.add(_path(output, folder), part.digest)
         self.keeper.put_target(output.resource, replace(target, stages=stages))
         return _result(output, verdict, folder, part)
 
 
-def _is_ours(there: Scan, output: Output) -> bool:
-    """Tell whether a file holds what was pulled before."""
-    return there.digest == output.recorded
+def _path(output: Output, folder: Folder) -> Path:
+    return folder.path / file_name(output.stage)
 
 
 def _result(output: Output, verdict: Verdict, folder: Folder, there: Part | Scan) -> Pulled:
@@ -259,7 +269,7 @@ def _result(output: Output, verdict: Verdict, folder: Folder, there: Part | Scan
         output.resource,
         output.stage,
         verdict,
-        file=str(folder.path / file_name(output.stage)),
+        file=str(_path(output, folder)),
         records=there.lines,
         size=there.size,
         digest=there.digest,
@@ -280,6 +290,5 @@ async def _apart(work: Callable[[], Value]) -> Value:
 
 
 def _refused(output: Output, folder: Folder) -> Pulled:
-    path = folder.path / file_name(output.stage)
-    text = f"{path} holds something else than what was pulled; --force replaces it"
+    text = f"{_path(output, folder)} holds something else than what was pulled; --force replaces it"
     return Pulled(output.resource, output.stage, Verdict.BLOCKED, text)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.model.outputs import PAGE
 from reconciler.engine.downloading import Slice, digest_of
+from reconciler.workflow.directories import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ class Folder:
         with _calm(self.path):
             if make:
                 base.mkdir(parents=True, exist_ok=True)
-            self._descriptor = _opened(base, parts, make=make)
+            self._descriptor = opened(base, parts, make=make)
 
     def __enter__(self) -> Folder:
         return self
@@ -317,21 +318,6 @@ def _claim(file: BinaryIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UnfitPlaceError("another run is downloading to the same file") from None
-
-
-def _opened(base: Path, parts: Sequence[str], *, make: bool) -> int:
-    """Open a directory below another one through real directories only; perhaps ``make`` it."""
-    descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in parts:
-        try:
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=descriptor)
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-        descriptor = below
-    return descriptor
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerEr
 from reconciler.core.names import is_name
 from reconciler.manifests import files, load
 from reconciler.manifests.discovery import discover
+from reconciler.workflow.directories import create, link_on_the_way
 from reconciler.workflow.place import LOCKFILE
 from reconciler.workflow.scaffold import git, templates
 
@@ -68,8 +69,8 @@ class _Site:
 def scaffold(directory: Path, ci: Ci = Ci.AUTO) -> Scaffolded:
     """Begin a project in a directory; what is there already is kept as it is.
 
-    Raises ForeignYamlError, before anything is written, where the directory holds YAML that is no
-    valid manifest.
+    Before anything is written, raises ForeignYamlError where the directory holds YAML that is no
+    valid manifest, and ReconcilerError where a file would be written through a link.
     """
     site = _site(directory)
     done = Scaffolded(_detected(site) if ci is Ci.AUTO else ci)
@@ -130,52 +131,60 @@ def _manifests(directory: Path) -> list[Path]:
 
 
 def _write_all(site: _Site, done: Scaffolded, *, begun: bool) -> None:
-    site.directory.mkdir(parents=True, exist_ok=True)
-    for path, text in _files(site, done, begun=begun):
-        if os.path.lexists(path):
-            done.kept.append(path)
+    new = list(_files(site, done, begun=begun))
+    for base, file, _ in new:
+        _refuse_links(base, file)
+    for base, file, text in new:
+        if os.path.lexists(base / file):
+            done.kept.append(base / file)
         else:
-            _create(path, text)
-            done.written.append(path)
+            create(base, file, text)
+            done.written.append(base / file)
     for name, lines in ((".gitignore", _IGNORED), (".gitattributes", (_ATTRIBUTES,))):
         _add_lines(site.directory / name, lines, done)
 
 
-def _files(site: _Site, done: Scaffolded, *, begun: bool) -> Iterator[tuple[Path, str]]:
+def _refuse_links(base: Path, file: str) -> None:
+    link = link_on_the_way(base, [file])
+    if link is None:
+        return
+    way_out = ", or say --ci none" if file.startswith((".github/", ".gitlab/")) else ""
+    raise ReconcilerError(
+        f"{link} is a link, and nothing is written behind links",
+        hint=f"Nothing was written. Put a directory in its place{way_out}.",
+    )
+
+
+def _files(site: _Site, done: Scaffolded, *, begun: bool) -> Iterator[tuple[Path, str, str]]:
+    """Yield what each file says, with the directory it belongs to and its path below that."""
     if not begun:
         for name, text in templates.project(_name(site.top)).items():
-            yield site.directory / name, text
-    yield site.directory / templates.SCHEMA, templates.schema()
+            yield site.directory, name, text
+    yield site.directory, templates.SCHEMA, templates.schema()
     if site.inside != "." and templates.is_plain(site.inside):
-        yield site.top / ".vscode/settings.json", templates.editor_settings(site.inside)
+        yield site.top, ".vscode/settings.json", templates.editor_settings(site.inside)
     if done.ci is not Ci.NONE and site.inside != "." and not templates.is_plain(site.inside):
         done.notes.append(f"no CI is set up: a recipe cannot name {site.inside} as it is")
         done.ci = Ci.NONE
     if done.ci is Ci.GITHUB:
         branch = site.repository.branch if site.repository else ""
         for name, text in templates.github(site.inside, branch).items():
-            yield site.top / name, text
+            yield site.top, name, text
     if done.ci is Ci.GITLAB:
         if not _includes_jobs(site.top / _GITLAB):
             done.notes.append(f"add to {_GITLAB}: include: [{{local: {_GITLAB_JOBS}}}]")
-        yield site.top / _GITLAB, _INCLUDE
-        yield site.top / _GITLAB_JOBS, templates.gitlab(site.inside)
+        yield site.top, _GITLAB, _INCLUDE
+        yield site.top, _GITLAB_JOBS, templates.gitlab(site.inside)
 
 
 def _includes_jobs(path: Path) -> bool:
     return not path.exists() or _GITLAB_JOBS in _text(path)
 
 
-def _create(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-
-
 def _add_lines(path: Path, lines: tuple[str, ...], done: Scaffolded) -> None:
     """Append to a file those lines about something that it does not mention yet."""
     if not os.path.lexists(path):
-        _create(path, _joined(lines))
+        create(path.parent, path.name, _joined(lines))
         done.written.append(path)
         return
     before = _text(path)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """What ``apply`` was asked for; ``timeout`` in seconds."""
+    """What ``apply`` was asked for.
+
+    ``timeout``, in seconds, bounds reading live state, and then the run.
+    """
 
     planning: PlanOptions = field(default_factory=PlanOptions)
     wait: bool = True
@@ -59,7 +62,9 @@ def apply(
     with lockfile.hold(place.root, patience), connection.connect(place, access, desired) as api:
         lock = shared.read_lock(store, name)
         parallelism = options.planning.parallelism
-        observed, looked = shared.run(shared.observe(api, desired, lock, parallelism))
+        observed, looked = shared.run(
+            shared.observe_within(options.timeout, api, desired, lock, parallelism)
+        )
         found = planned(desired, observed, lock, name, options.planning)
         if saved:
             from reconciler.workflow.saved import require_same

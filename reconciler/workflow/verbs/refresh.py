@@ -60,9 +60,7 @@ def _read_or_salvage(store: Store, api_url: str, desired: Desired) -> tuple[Lock
     except lockfile.ConflictMarkersError as error:
         from reconciler.lockfile.merge import salvage
 
-        digests = {id_: prompt.digest for id_, prompt in desired.prompts.items()}
-        digests |= {id_: target.digest for id_, target in desired.targets.items()}
-        return salvage(error.text, api_url, digests), True
+        return salvage(error.text, api_url, desired.digests()), True
 
 
 def _require_all_read(found: Plan) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.errors import InvalidLockfileError
+from reconciler.client.urls import normalised
+from reconciler.core import durations
+from reconciler.core.errors import InvalidLockfileError, UnreachableError
 from reconciler.core.limits import PARALLELISM
 from reconciler.engine.observer import observe as observe_all
 from reconciler.workflow import connection
@@ -40,13 +42,31 @@ class Looked:
 def read_lock(store: Store, api_url: str) -> Lock | None:
     """Return what the lockfile records, which must be of this API; raises InvalidLockfileError."""
     lock = store.read()
-    if lock is not None and lock.api_url != api_url:
+    if lock and is_of_another_api(lock, api_url):
         raise InvalidLockfileError(
             f"{store.path} records {lock.api_url}, but this run speaks to {api_url}",
             hint="Point --lockfile at another file for another API, or delete this one and run "
             "`reconciler refresh`.",
         )
     return lock
+
+
+def is_of_another_api(lock: Lock | None, api_url: str) -> bool:
+    """Tell whether a lockfile records another API, the case of its address aside."""
+    return lock is not None and normalised(lock.api_url) != api_url
+
+
+async def observe_within(
+    seconds: float | None, api: Connection, desired: Desired, lock: Lock | None, parallelism: int
+) -> tuple[Observed, int]:
+    """Return what ``observe`` does; raises UnreachableError where that takes too long."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await observe(api, desired, lock, parallelism)
+    except TimeoutError:
+        text = f"live state could not be read within {durations.text(seconds or 0.0)}"
+        hint = "Nothing was changed. Run it again later, or with a longer --timeout."
+        raise UnreachableError(text, hint=hint) from None
 
 
 async def observe(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from reconciler.core.model.desired import Desired
+    from reconciler.core.model.lock import Lock
     from reconciler.core.model.plan import Plan
     from reconciler.core.planning.report import StatusRow
     from reconciler.workflow.access import Access
@@ -50,16 +51,17 @@ def statuses(
     access: Access,
     *,
     looked: Callable[[Looked], object] = lambda _: None,
+    read: Callable[[lockfile.Store, str], Lock | None] = shared.read_lock,
 ) -> Generator[Status]:
     """Yield what ``status`` returns, looked at anew whenever the next one is asked for, for ever.
 
-    The lockfile is read anew, too. What serves the API is kept running in between.
+    The lockfile is ``read`` anew, too. What serves the API is kept running in between.
     """
     store, name = lockfile.Store(place.lockfile), connection.api_name(access, desired)
-    lock = shared.read_lock(store, name)
+    lock = read(store, name)
     with connection.connect(place, access, desired) as api:
         while True:
             observed = shared.look(api, desired, lock, looked)
             found = compute_plan(desired, observed, lock, api_url=name)
             yield Status(name, report(desired, observed, found), found)
-            lock = shared.read_lock(store, name)
+            lock = read(store, name)

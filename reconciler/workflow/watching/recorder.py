@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.core.errors import ExitCode, ReconcilerError
+from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
 from reconciler.core.model.events import EventKind
 from reconciler.core.watching.rounds import Levels, Round, Totals, ending_of, levels
 from reconciler.core.watching.standing import (
@@ -26,6 +26,7 @@ from reconciler.core.watching.standing import (
 )
 from reconciler.lockfile import Store, replace_file
 from reconciler.render import openmetrics
+from reconciler.workflow.loading import first_of
 from reconciler.workflow.watching import memory
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Recorder:
     def failed(self, error: ReconcilerError) -> Round:
         """Tell of a round that an error ended; of one that found another run at work, less."""
         changes: tuple[Transition, ...] = ()
-        text = f"{error.message}. {error.hint}" if error.hint else error.message
+        text = _sentence(error)
         if error.exit_code is not ExitCode.LOCKED:
             state = State.BLOCKED if error.exit_code is ExitCode.BLOCKED else State.FAILED
             changes = self._told({WHOLE_RUN: Standing(state, message=text)}, {}, None, "")
@@ -216,3 +217,9 @@ class Recorder:
             return Store(self._place.lockfile).read()
         except ReconcilerError:  # told where it matters: by the round itself
             return None
+
+
+def _sentence(error: ReconcilerError) -> str:
+    if isinstance(error, InvalidManifestsError):
+        return f"{error.message}: {first_of(error)}"
+    return f"{error.message}. {error.hint}" if error.hint else error.message

@@ -1,7 +1,8 @@
 """One round of ``watch``: manifests read anew, then a whole ``apply`` under the run lock.
 
 An error that a later round may find mended becomes part of how the round ended. At the first one,
-what is wrong with the command line, the key, the manifests or the lockfile is raised instead.
+what is wrong with the command line, the key, the manifests or the lockfile is raised instead. What
+is to be said of the manifests is said once, until that changes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.errors import (
     ApiError,
     AuthenticationError,
+    InvalidManifestsError,
     LockHeldError,
     ReconcilerError,
 )
@@ -47,7 +49,7 @@ class Rounds:
     emit: Callable[[Event], object]
     warn: Callable[[tuple[Diagnostic, ...]], object]
     _is_first: bool = True
-    _warned: tuple[Diagnostic, ...] = ()
+    _told: tuple[Diagnostic, ...] = ()
 
     def __call__(self) -> Round:
         """Make a round; raises KeyboardInterrupt if a signal breaks it off."""
@@ -60,15 +62,15 @@ class Rounds:
             done = self.recorder.failed(error)
             if self._is_first and not _may_pass(error):
                 raise
+            if isinstance(error, InvalidManifestsError):
+                self._tell(error.diagnostics)
         self._is_first = False
         self.health.ends(success=done.ending.is_success)
         return done
 
     def _applied(self) -> tuple[Desired, RunResult]:
         loaded = load(self.place, self.scope)
-        if loaded.warnings != self._warned:
-            self.warn(loaded.warnings)
-            self._warned = loaded.warnings
+        self._tell(loaded.warnings)
         result = apply(
             self.place,
             loaded.desired,
@@ -80,6 +82,11 @@ class Rounds:
         if result.interrupted:
             raise KeyboardInterrupt
         return loaded.desired, result
+
+    def _tell(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        if diagnostics != self._told:
+            self.warn(diagnostics)
+            self._told = diagnostics
 
     def _agreed(self, plan: Plan) -> bool:
         self.recorder.planned(plan)

@@ -39,6 +39,8 @@ _PROBE_SECONDS = 2.0
 _PROBE_FRESH_SECONDS = 5.0
 _IDLE_SECONDS = 15.0
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+#: The last one is what Python has to say of a host with two dots in a row.
+_UNREACHABLE = (aiohttp.ClientError, OSError, UnicodeError)
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"reconciler/{__version__}"}
 
 
@@ -145,7 +147,7 @@ class Chat:
         try:
             async with self._http.get(self._models, timeout=limit, allow_redirects=False) as answer:
                 return answer.status // 100 in {2, 4} and answer.status not in {401, 403}
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except _UNREACHABLE:
             return False
 
     async def _try(self, kind: Kind, call: Call) -> Completion | _Trouble:
@@ -174,7 +176,7 @@ class Chat:
             return _Trouble("connection", f"took no connection within {limit.sock_connect:g} s")
         except TimeoutError:
             return _Trouble("timeout", f"gave no answer within {limit.total:g} s")
-        except (aiohttp.ClientError, OSError) as error:
+        except _UNREACHABLE as error:
             return _Trouble("connection", f"cannot be reached: {_reason(error)}")
         except ValueError:
             return _Trouble("refused", "cannot be sent what extra_kwargs adds to the call")

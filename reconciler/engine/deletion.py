@@ -1,0 +1,78 @@
+"""Delete live targets: those that a plan deletes, and those that it replaces.
+
+Nothing is deleted but what the plan saw. Whatever has changed since is left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.errors import ConflictError, ExitCode
+from reconciler.core.model.events import EventKind
+from reconciler.core.model.observed import COMPLETE, Absent, LiveTarget, Unreadable
+from reconciler.core.model.plan import Verb
+from reconciler.engine.acting import each, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.core.model.manifest import ResourceId
+    from reconciler.core.model.observed import LiveStage
+    from reconciler.core.model.plan import Action
+    from reconciler.engine.run import Run
+
+
+async def delete_all(run: Run) -> None:
+    """Delete what the plan deletes; failures end as outcomes."""
+    await each(run, [a for a in run.plan.actions if a.verb is Verb.DELETE], _delete)
+
+
+async def delete_replaced(run: Run, actions: Iterable[Action]) -> None:
+    """Make room for what takes the place of live targets; failures end as outcomes."""
+    await each(run, actions, _delete_live)
+
+
+async def _delete(run: Run, action: Action) -> None:
+    await _delete_live(run, action)
+    run.end(action.resource, ExitCode.OK)
+
+
+async def _delete_live(run: Run, action: Action) -> None:
+    if await _is_there_still(run, action):
+        await run.api.delete_target(action.resource.repo, action.live_name)
+        tell(run, EventKind.DELETED, action)
+    run.keeper.forget(action.resource)
+
+
+async def _is_there_still(run: Run, action: Action) -> bool:
+    """Look again before a deletion: somebody may have replaced, since the plan, what must go.
+
+    Raises ConflictError where it is not what the plan saw, UnreachableError where nobody knows.
+    """
+    id_ = replace(action.resource, name=action.live_name)
+    planned, seen = run.observed.target(id_), await run.api.target(id_.repo, id_.name)
+    if isinstance(seen, Absent):
+        return False
+    if not isinstance(planned, LiveTarget) or await _differs(run, id_, planned, seen):
+        raise ConflictError(
+            f"{id_} has changed since the plan was made, and was not deleted",
+            hint="Run again: a new plan says whether it still has to go.",
+        )
+    return True
+
+
+async def _differs(run: Run, id_: ResourceId, planned: LiveTarget, seen: LiveTarget) -> bool:
+    if seen.config != planned.config:
+        return True
+    stages = [await run.api.stage(id_.repo, id_.name, stage) for stage in planned.stages]
+    return any(map(_is_another, planned.stages.values(), stages))
+
+
+def _is_another(planned: LiveStage | Unreadable, now: LiveStage) -> bool:
+    """Say whether what a stage made is no longer what it was; that it goes on does not count."""
+    if isinstance(planned, Unreadable):
+        return False
+    was_complete, is_complete = (seen.status == COMPLETE for seen in (planned, now))
+    known = None not in {planned.lines, now.lines}
+    return was_complete != is_complete or (is_complete and known and planned.lines != now.lines)

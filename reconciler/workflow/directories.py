@@ -1,0 +1,63 @@
+"""Directories that are reached from one that was chosen, and new files in them.
+
+Only the directory that was chosen may be, or lie behind, a link: below it nothing is opened or
+written through one. Never writes over a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def opened(base: Path, parts: Sequence[str], *, make: bool) -> int:
+    """Open a directory below another one through real directories only; perhaps ``make`` it.
+
+    Raises OSError, as for a directory that is a link.
+    """
+    descriptor = os.open(base, _DIRECTORY)
+    for part in parts:
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=descriptor)
+            flags = _DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+            below = os.open(part, flags, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor
+
+
+def link_on_the_way(base: Path, files: Iterable[str]) -> Path | None:
+    """Return a link, be it to a directory inside, that some files would be written through."""
+    ways = {parent for file in files for parent in (base / file).parents}
+    found = (way for way in sorted(ways) if base in way.parents and way.is_symlink())
+    return next(found, None)
+
+
+def create(base: Path, file: str, text: str) -> None:
+    """Write a file that is not there yet, below a directory that is made if need be.
+
+    Raises OSError, which names the file, also where a link has come in between.
+    """
+    *parts, name = file.split("/")
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        directory = opened(base, parts, make=True)
+        try:
+            descriptor = os.open(name, _NEW_FILE, 0o666, dir_fd=directory)
+        finally:
+            os.close(directory)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(base / file)) from error
