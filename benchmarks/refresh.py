@@ -1,9 +1,9 @@
 """What it costs to look at thousands of targets that need nothing: the refresh of a no-op ``plan``.
 
-Each target takes three GETs. The baseline sends the same requests over as many connections, on bare
-asyncio sockets, and parses the answers as JSON; both take turns in one process. With a latency
-at the server, the ideal is what nobody can beat: requests times latency over connections. Memory
-is that of the whole command, manifests and all.
+Each target takes three GETs. The baselines send the same requests over as many connections, on
+raw asyncio sockets and by a bare protocol, and parse the answers as JSON; all take turns in one
+process. With a latency at the server, the ideal is what nobody can beat: requests times latency
+over connections. Memory is that of the whole command, manifests and all.
 
     python -m benchmarks.refresh [--scale 1.0]
 """
@@ -18,7 +18,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmarks import sockets, world
 from benchmarks.common import Figure, Process, run, whole_process
@@ -32,12 +32,14 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.place import LOCKFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from reconciler.core.model.desired import Desired
     from reconciler.core.model.lock import Lock
     from reconciler.core.model.observed import Observed
 
+#: Opens a connection of a baseline.
+Connect: TypeAlias = "Callable[[str], Awaitable[sockets.RawWire | sockets.Wire]]"
 FEW, MANY = 1_000, 10_000
 LATENCY = 0.02
 #: Requests under way at once, on both sides; what the client allows itself if nothing else is said.
@@ -56,8 +58,8 @@ def measure(scale: float = 1.0) -> list[Figure]:
         command = _whole_command(project)
     growth = _best(one.ours for one in large) / _best(one.ours for one in small)
     return [
-        _ratio(few, small),
-        _ratio(many, large),
+        *_ratios(few, small),
+        *_ratios(many, large),
         Figure(f"{many:,} targets / {few:,} targets", growth, "x", 1.1 * many / few),
         Figure(f"memory of `plan`, {many:,} targets", command.megabytes, "MB", 100),
         Figure(f"`plan` as a whole process, {many:,} targets", command.seconds, "s"),
@@ -94,9 +96,10 @@ class _Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What a refresh cost by bare sockets, and by the reconciler."""
+    """What a refresh cost by raw sockets, by a bare protocol, and by the reconciler."""
 
-    sockets: _Cost
+    raw: _Cost
+    protocol: _Cost
     ours: _Cost
 
 
@@ -125,17 +128,27 @@ def _require_a_fair_comparison(project: _Project) -> None:
 
 def _take_turns(project: _Project, *, rounds: int) -> list[_Round]:
     lock = Store(project.lockfile).read()
-    return [_Round(_by_sockets(project), _by_reconciler(project, lock)) for _ in range(rounds)]
+    return [
+        _Round(
+            _by(sockets.connect_raw, project),
+            _by(sockets.connect, project),
+            _by_reconciler(project, lock),
+        )
+        for _ in range(rounds)
+    ]
 
 
-def _ratio(count: int, rounds: list[_Round]) -> Figure:
-    ours, bare = _best(one.ours for one in rounds), _best(one.sockets for one in rounds)
-    processor = [one.ours.processor / one.sockets.processor for one in rounds]
-    note = (
-        f"best of {len(rounds)} each; {ours / (3 * count) * 1e6:.0f} µs a request; "
-        f"processor time {statistics.median(processor):.1f} x"
-    )
-    return Figure(f"refresh of {count:,} targets / bare sockets", ours / bare, "x", 2.5, note)
+def _ratios(count: int, rounds: list[_Round]) -> Iterator[Figure]:
+    ours = _best(one.ours for one in rounds)
+    note = f"best of {len(rounds)} each; {ours / (3 * count) * 1e6:.0f} µs a request; "
+    for name, costs in (
+        ("raw sockets", [one.raw for one in rounds]),
+        ("a bare protocol", [one.protocol for one in rounds]),
+    ):
+        pairs = zip(rounds, costs, strict=True)
+        processor = statistics.median(one.ours.processor / it.processor for one, it in pairs)
+        told = f"{note}processor time {processor:.1f} x"
+        yield Figure(f"refresh of {count:,} targets / {name}", ours / _best(costs), "x", 2.5, told)
 
 
 def _best(costs: Iterable[_Cost]) -> float:
@@ -155,8 +168,8 @@ def _by_reconciler(project: _Project, lock: Lock | None) -> _Cost:
     return _cost(_observe(project, lock))
 
 
-def _by_sockets(project: _Project) -> _Cost:
-    return _cost(_ask_all(project.stub.url, _requests(project)))
+def _by(connect: Connect, project: _Project) -> _Cost:
+    return _cost(_ask_all(connect, project.stub.url, _requests(project)))
 
 
 def _cost(work: Coroutine[Any, Any, object]) -> _Cost:
@@ -186,11 +199,11 @@ def _requests(project: _Project) -> list[bytes]:
     return [sockets.request("GET", path) for path in paths]
 
 
-async def _ask_all(url: str, requests: list[bytes]) -> None:
+async def _ask_all(connect: Connect, url: str, requests: list[bytes]) -> None:
     left = iter(requests)
 
     async def worker() -> None:
-        wire = await sockets.connect(url)
+        wire = await connect(url)
         for request in left:
             await wire.ask(request)
         wire.close()

@@ -1,13 +1,20 @@
-"""The least that a client can do: bytes out, bytes in, on one asyncio socket. A baseline."""
+"""The least that a client can do: bytes out, bytes in, on one asyncio socket. Two baselines.
+
+A protocol, which the loop hands what arrives, is the leanest way there is; a raw socket, which
+waits for the loop at every step, the plainest.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.world import KEY
+
+_CHUNK = 65_536
 
 
 class Wire(asyncio.Protocol):
@@ -32,17 +39,51 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand over the body of an answer once all of it is there."""
         self._arrived += data
-        head = self._arrived.find(b"\r\n\r\n")
-        if head < 0:
-            return
-        _, _, length = self._arrived[:head].partition(b"content-length: ")
-        if len(self._arrived) == head + 4 + int(length):
-            body, self._arrived = self._arrived[head + 4 :], b""
+        body = _body(self._arrived)
+        if body is not None:
+            self._arrived = b""
             self._answer.set_result(body)
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+
+class RawWire:
+    """The same by ``sock_sendall`` and ``sock_recv`` of the loop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    async def ask(self, request: bytes) -> dict[str, Any]:
+        """Send a request and return its answer, parsed."""
+        loop, arrived = asyncio.get_running_loop(), b""
+        await loop.sock_sendall(self._socket, request)
+        while (body := _body(arrived)) is None:
+            arrived += await loop.sock_recv(self._socket, _CHUNK)
+        value: dict[str, Any] = json.loads(body)
+        return value
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+def _body(arrived: bytes) -> bytes | None:
+    """Return the body of an answer once all of it is there."""
+    head = arrived.find(b"\r\n\r\n")
+    if head < 0:
+        return None
+    _, _, length = arrived[:head].partition(b"content-length: ")
+    return arrived[head + 4 :] if len(arrived) == head + 4 + int(length) else None
+
+
+async def connect_raw(url: str) -> RawWire:
+    """Return an open raw connection."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", urlsplit(url).port or 80))
+    return RawWire(sock)
 
 
 async def connect(url: str) -> Wire:
