@@ -14,7 +14,7 @@ from reconciler.cli.common import Common
 from reconciler.core.limits import MAX_DELETIONS, PARALLELISM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from reconciler.core.selection.shard import Shard
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 def examples(*lines: str) -> str:
     """Return the end of a command's help: command lines that work as they stand."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def with_options(
+    command: Callable[..., Any], added: Sequence[Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Return a command with options, which its help shows in this order."""
+    for option in reversed(added):
+        command = option(command)
+    return command
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -44,10 +53,7 @@ def common(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             shared = Common(**{name: options.pop(name) for name in names})
             return command(*args, common=shared, **options)
 
-        decorated: Callable[..., Any] = with_common
-        for option in reversed(_common_options(formats)):
-            decorated = option(decorated)
-        return decorated
+        return with_options(with_common, _common_options(formats))
 
     return decorate
 
@@ -65,10 +71,7 @@ def access(command: Callable[..., Any]) -> Callable[..., Any]:
         given = Access(**chosen, environment=os.environ, held=held)
         return command(*args, access=given, **options)
 
-    decorated: Callable[..., Any] = with_access
-    for option in reversed(_ACCESS):
-        decorated = option(decorated)
-    return decorated
+    return with_options(with_access, _ACCESS)
 
 
 def _tell_of_hold(common: Common, seconds: float) -> None:
@@ -122,10 +125,7 @@ def scope(command: Callable[..., Any]) -> Callable[..., Any]:
         names = ("labels", "target", "exclude", "shard")
         return command(*args, scope=Scope(*(options.pop(name) for name in names)), **options)
 
-    decorated: Callable[..., Any] = with_scope
-    for option in reversed(_SCOPE):
-        decorated = option(decorated)
-    return decorated
+    return with_options(with_scope, _SCOPE)
 
 
 def _labels(
@@ -190,10 +190,7 @@ def planning(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = {name: options.pop(name) for name in names}
         return command(*args, planning=PlanOptions(**chosen), **options)
 
-    decorated: Callable[..., Any] = with_planning
-    for option in reversed(_PLANNING):
-        decorated = option(decorated)
-    return decorated
+    return with_options(with_planning, _PLANNING)
 
 
 def locking(command: Callable[..., Any]) -> Callable[..., Any]:

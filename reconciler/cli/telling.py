@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import output
+from reconciler.cli.options import with_options
 from reconciler.core.errors import ReconcilerError, UsageError
 from reconciler.render.style import safe
 
@@ -35,10 +36,7 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: options.pop(name) for name in names}
         return command(*args, telling=_telling(**given), **options)
 
-    decorated: Callable[..., Any] = with_telling
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return with_options(with_telling, _OPTIONS)
 
 
 _OPTIONS = (

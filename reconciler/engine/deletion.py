@@ -5,13 +5,13 @@ Nothing is deleted but what the plan saw. Whatever has changed since is left alo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ConflictError, ExitCode
 from reconciler.core.model.events import EventKind
 from reconciler.core.model.observed import COMPLETE, Absent, LiveTarget, Unreadable
 from reconciler.core.model.plan import Verb
+from reconciler.core.planning.candidates import live_address
 from reconciler.engine.acting import each, tell
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def _is_there_still(run: Run, action: Action) -> bool:
 
     Raises ConflictError where it is not what the plan saw, UnreachableError where nobody knows.
     """
-    id_ = replace(action.resource, name=action.live_name)
+    id_ = live_address(action)
     planned, seen = run.observed.target(id_), await run.api.target(id_.repo, id_.name)
     if isinstance(seen, Absent):
         return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from reconciler.collector import at_rest
@@ -54,8 +53,7 @@ async def observe(
     repos = {id_.repo for id_ in (*desired.ids(), *orphans)}
     await for_each(sorted(repos), observer.look_at_repo, limit=parallelism)
     with at_rest():
-        looks = chain(observer.looks_at_declared(desired), observer.looks_at_orphans(orphans))
-        await for_each(looks, lambda look: look(), limit=parallelism)
+        await for_each(observer.looks(desired, orphans), lambda look: look(), limit=parallelism)
     return observer.seen
 
 
@@ -87,8 +85,8 @@ class _Observer:
             self._prompt_names[name] = await _attempt(self._api.prompt_names, name)
             self._target_names[name] = await _attempt(self._api.target_names, name)
 
-    def looks_at_declared(self, desired: Desired) -> Iterator[Look]:
-        """Yield what looks at everything declared of which a listing says that it is there."""
+    def looks(self, desired: Desired, orphans: Iterable[ResourceId]) -> Iterator[Look]:
+        """Yield what looks at all of this of which a listing says that it is there."""
         prompts, targets = _listed(self._prompt_names), _listed(self._target_names)
         for prompt in desired.prompts.values():
             for id_ in prompts[prompt.repo].candidates(prompt):
@@ -96,10 +94,6 @@ class _Observer:
         for target in desired.targets.values():
             for id_ in targets[target.repo].candidates(target):
                 yield partial(self._look_at_target, id_, target.rollout.wanted)
-
-    def looks_at_orphans(self, orphans: Iterable[ResourceId]) -> Iterator[Look]:
-        """Yield what looks at those of these live addresses that are listed."""
-        targets = _listed(self._target_names)
         for id_ in orphans:
             if id_ in targets[id_.repo]:
                 yield partial(self._look_at_target, id_, True)
