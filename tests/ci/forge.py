@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +68,7 @@ class Forge:
 
     def push(self, files: Mapping[str, str], branch: str = "main") -> None:
         """Commit files as a colleague does, upon what the remote has."""
-        number = len(list(self.root.glob("colleague-*")))
-        clone = self.root / f"colleague-{number}"
+        clone = Path(tempfile.mkdtemp(prefix="colleague-", dir=self.root))
         self.git("clone", "--quiet", self.url, str(clone))
         start = f"origin/{branch}" if branch in self.branches() else "HEAD"
         if self.branches():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -120,9 +122,7 @@ class _Job:
     ) -> None:
         self._runner = runner
         self._before = before
-        number = len(list(runner.forge.root.glob("job-*")))
-        self._root = runner.forge.root / f"job-{number}"
-        self._root.mkdir()
+        self._root = Path(tempfile.mkdtemp(prefix="job-", dir=runner.forge.root))
         self._workspace = self._root / "workspace"
         self._summary = self._root / "summary.md"
         self._summary.touch()

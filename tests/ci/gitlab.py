@@ -7,10 +7,12 @@ import contextlib
 import json
 import re
 import subprocess
+import tempfile
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -187,8 +189,7 @@ class Pipeline:
         """Run a job; return its exit code, its log and ``plan.md`` if it left one."""
         job = recipe()[name]
         forge = self.gitlab.forge
-        number = len(list(forge.root.glob("job-*")))
-        workspace = forge.root / f"job-{number}"
+        workspace = Path(tempfile.mkdtemp(prefix="job-", dir=forge.root))
         branch = self.predefined["BRANCH"]
         origin = self.gitlab.url.replace("//", f"//gitlab-ci-token:{JOB_TOKEN}@")
         clone = ("clone", "--quiet", "--depth=20", "--branch", branch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,20 +81,16 @@ def test_two_projects_that_push_at_once_both_arrive(hub: Forge, runner: Runner) 
     }
     hub.push(other)
     ready = threading.Barrier(2)
-    ended: dict[str, Ran] = {}
 
-    def run(project: str) -> None:
+    def run(project: str) -> Ran:
         workflow = recipe("reconciler-apply")
         workflow["env"]["PROJECT"] = project
         wait = {STEP: lambda: (ready.wait(60), None)[1]}
-        ended[project] = runner.run_workflow(workflow, "apply", before=wait)
+        return runner.run_workflow(workflow, "apply", before=wait)
 
-    running = [threading.Thread(target=run, args=(name,)) for name in ("targets", "others")]
-    running[0].start()
-    running[1].start()
-    for thread in running:
-        thread.join()
-    assert {ran.conclusion for ran in ended.values()} == {"success"}
+    with ThreadPoolExecutor(2) as pool:
+        for ran in pool.map(run, ("targets", "others")):
+            assert ran.conclusion == "success", ran.log
     assert set(hub.subjects()[:2]) == {COMMIT, "Update others/reconciler.lock"}
 
 
