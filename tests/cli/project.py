@@ -136,7 +136,7 @@ def process(*arguments: str, env: Mapping[str, str], **more: Any) -> subprocess.
     )
 
 
-def outcome(running: subprocess.Popen[str], timeout: float = 20) -> Ended:
+def outcome(running: subprocess.Popen[str], timeout: float = 60) -> Ended:
     """Wait for a process; return how it ended."""
     out, err = running.communicate(timeout=timeout)
     return Ended(running.returncode, out, err)

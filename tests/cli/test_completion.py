@@ -185,7 +185,7 @@ def shell(*command: str, commands: Path) -> str:
         env={**os.environ, **SAME_CODE, "PATH": path, "HOME": str(commands)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     return done.stdout
 
@@ -207,7 +207,7 @@ def typed(commands: Path, *start: str, keys: str, found: Callable[[str], bool]) 
         start_new_session=True,
     )
     os.close(slave)
-    shown, ending = "", time.monotonic() + 20
+    shown, ending = "", time.monotonic() + 60
     try:
         os.write(master, keys.encode())
         while not found(shown) and time.monotonic() < ending:

@@ -157,7 +157,7 @@ def ended_by_interrupt(running: subprocess.Popen[str]) -> int:
     time.sleep(0.2)
     assert running.poll() is None, running.communicate()
     os.killpg(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=60)
     assert "Traceback" not in out + err
     return running.returncode
 

@@ -18,7 +18,7 @@ from .project import Ended, Project, outcome, process, target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def wait_for(reached: Callable[[], bool]) -> None:

@@ -139,7 +139,7 @@ def test_an_access_log_is_json_on_stderr(tmp_path: Path) -> None:
                 http.get("/v1/repo?user_id=", headers={"Authorization": "Bearer a-key"})
                 http.get("/v1/a%0A%1B[31m", headers={"Authorization": "Bearer other-key"})
             running.send_signal(signal.SIGINT)
-            out, err = running.communicate(timeout=20)
+            out, err = running.communicate(timeout=60)
         finally:
             running.kill()
     assert (running.returncode, out) == (ExitCode.OK, "")

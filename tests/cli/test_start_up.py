@@ -79,7 +79,7 @@ def started(*arguments: str, environment: Mapping[str, str] | None = None) -> Do
         env={**clean, **SAME_CODE, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     imported = done.stderr.rpartition("imported: ")[2]
     return Done(done.returncode, done.stdout, frozenset(imported.split()))

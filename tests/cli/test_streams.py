@@ -31,7 +31,7 @@ def redirected(redirection: str, *arguments: str, key: str = "") -> Ended:
         env={**clean, **SAME_CODE, **({"BREAD_API_KEY": key} if key else {})},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -119,7 +119,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(project: Project) -> None:
 # A reader that has gone, as ``head`` does
 
 
-def unread(*arguments: str, key: str = "some-key", timeout: float = 30) -> Ended:
+def unread(*arguments: str, key: str = "some-key", timeout: float = 60) -> Ended:
     """Run the command where nobody reads its stdout any more, from the first byte on."""
     reading, writing = os.pipe()
     os.close(reading)

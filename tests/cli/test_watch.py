@@ -116,7 +116,7 @@ def test_told_to_stop_while_jobs_run_it_records_what_is_known(
         begun = time.monotonic()
         ended = watch.stop(number)
     assert ended.code == code
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < SOON
     assert ended.lines == [{"event": "stopped", "exit_code": int(code), "why": number.name}]
     assert "Traceback" not in ended.err
     assert_whole(slow_project)
@@ -129,7 +129,7 @@ def test_told_to_stop_while_it_pauses_it_stops_at_once(project: Project) -> None
         watch.next()
         begun = time.monotonic()
         assert watch.stop().code == ExitCode.OK
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < SOON
 
 
 def test_a_hangup_reads_the_manifests_anew_and_reconciles_at_once(project: Project) -> None:
@@ -341,7 +341,7 @@ def test_a_failing_target_is_told_once_and_leaves_the_others_alone(project: Proj
 
 
 def metrics(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -357,7 +357,7 @@ def test_metrics_and_probes_are_served_while_it_watches(project: Project) -> Non
         watch.next()
         assert url.startswith("http://127.0.0.1:")
         for path in ("healthz", "readyz"):
-            with urllib.request.urlopen(f"{url}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"{url}/{path}", timeout=60) as answer:
                 assert answer.status == 200
         found = metrics(url)
         assert found["reconciler_targets", (("repo", "coding"), ("state", "converged"))] == 2

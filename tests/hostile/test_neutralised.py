@@ -273,7 +273,7 @@ def on_terminal(*arguments: str, env: dict[str, str]) -> Ended:
         pass
     finally:
         os.close(master)
-    return Ended(running.wait(20), shown.decode(), "")
+    return Ended(running.wait(60), shown.decode(), "")
 
 
 #: What our own colours and bars consist of: colours, and moving the cursor within the bars.

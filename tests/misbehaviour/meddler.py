@@ -141,7 +141,7 @@ class Meddler:
 
     def forward(self, request: Request) -> Answer:
         """Let a request through."""
-        connection = http.client.HTTPConnection(self._upstream, timeout=10)
+        connection = http.client.HTTPConnection(self._upstream, timeout=60)
         connection.request(request.method, request.path, request.body, dict(request.headers))
         response = connection.getresponse()
         given = Answer(response.status, response.read())

@@ -91,7 +91,7 @@ class TestDisks:
         project.environment = {"BREAD_API_KEY": KEY}
         with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
             running = project.start(command, stdout=full)
-            _, err = running.communicate(timeout=20)
+            _, err = running.communicate(timeout=60)
         told(Ended(running.returncode, "", err), "No space left")
 
     @pytest.mark.parametrize("fresh", [True, False])
@@ -146,7 +146,7 @@ def apart(project: Project, prepare: str, place: Path, command: str, *options: s
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 

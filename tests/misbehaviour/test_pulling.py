@@ -98,7 +98,7 @@ class TestKilled:
         meddler.on(ROLLOUT, slowly)
         command = ("pull", str(applied.root), *applied.access)
         running = process(*command, env={"BREAD_API_KEY": KEY})
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not _has(part(applied), lines):
             assert time.monotonic() < deadline
             time.sleep(0.005)

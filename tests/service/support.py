@@ -77,7 +77,7 @@ class Api:
     def settled(self, stage_path: str) -> Json:
         return self.until(stage_path, lambda status: status["status"] != "running")
 
-    def until(self, stage_path: str, reached: Any, seconds: float = 15) -> Json:
+    def until(self, stage_path: str, reached: Any, seconds: float = 60) -> Json:
         deadline = time.monotonic() + seconds
         while True:
             status = self.ok("GET", stage_path)
@@ -143,7 +143,7 @@ class Process:
         return self.wait()
 
     def wait(self) -> int:
-        code = self.popen.wait(timeout=10)
+        code = self.popen.wait(timeout=60)
         assert self.popen.stdout is not None
         self.popen.stdout.close()
         return code
@@ -192,7 +192,7 @@ class Hatchery:
 
     def start(self, data: Path, **settings: Any) -> Hatched:
         ours, theirs = socket.socketpair()
-        ours.settimeout(15)
+        ours.settimeout(60)
         with theirs:
             request = json.dumps({"data": str(data), **settings}).encode()
             socket.send_fds(self._requests, [request], [theirs.fileno()])
@@ -214,4 +214,4 @@ def hatchery() -> Iterator[Hatchery]:
         for each in hatching.hatched:
             if each.is_running:
                 each.kill()
-        popen.wait(timeout=10)
+        popen.wait(timeout=60)

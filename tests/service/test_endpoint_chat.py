@@ -130,7 +130,7 @@ def always(said: Said) -> Callable[[Asked], Said]:
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110 (what it waits for happens on another thread)
             await asyncio.sleep(0.001)
 

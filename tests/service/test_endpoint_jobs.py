@@ -69,7 +69,7 @@ def api(served: Running, model: Endpoint, user: str) -> Iterator[Api]:
         yield connected
 
 
-def until(reached: Callable[[], bool], seconds: float = 10) -> None:
+def until(reached: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, "it never came about"
@@ -354,7 +354,7 @@ def test_answers_under_way_at_the_end_are_kept_and_none_are_begun(
     goes_on = threading.Event()
 
     def when_told(asked: Asked) -> Said:
-        assert goes_on.wait(10)
+        assert goes_on.wait(60)
         return echo(asked)
 
     with service(tmp_path, model) as api:
@@ -383,7 +383,7 @@ def release(address: Any, goes_on: threading.Event) -> None:
 
 def is_listening(address: Any) -> bool:
     try:
-        socket.create_connection(address, timeout=5).close()
+        socket.create_connection(address, timeout=60).close()
     except OSError:
         return False
     return True
@@ -392,7 +392,7 @@ def is_listening(address: Any) -> bool:
 def test_nobody_waits_at_the_end_for_a_request_that_is_not_under_way(
     tmp_path: Path, model: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "_ANSWER_GRACE_SECONDS", 1.5)
+    monkeypatch.setattr(hosting, "_ANSWER_GRACE_SECONDS", 30)
     with service(tmp_path, model) as api:
         path = rollout(api, max_concurrency=1)
         model.says = in_turn(Said(b"", 429, {"Retry-After": "60"}))
@@ -400,7 +400,7 @@ def test_nobody_waits_at_the_end_for_a_request_that_is_not_under_way(
         until(lambda: len(model.asked) == 1)
         time.sleep(0.05)
         before = time.monotonic()
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 15
     assert len(model.asked) == 1
 
 

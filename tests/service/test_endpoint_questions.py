@@ -228,7 +228,7 @@ def test_a_long_answer_is_read_in_no_time(beginning: str) -> None:
         text = beginning + piece * (20_000 // len(piece))
         before = time.perf_counter()
         listed(text)
-        assert time.perf_counter() - before < 0.5, piece
+        assert time.perf_counter() - before < 5, piece
 
 
 def asked(**more: object) -> str:

@@ -101,16 +101,16 @@ def test_what_was_created_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_an_embedded_service_stops_at_once_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, key=KEY, pace=0.02)
+    settings = Settings(tmp_path, key=KEY, pace=0.5)
     with embedded(settings) as service, client(service.url) as api:
         stim = f"{api.target(generators=hardcoded(*LETTERS))}/stim"
         api.ok("POST", stim)
-        api.until(stim, lambda status: status["lines"] > 3)
+        api.until(stim, lambda status: status["lines"] > 0)
         stopping = time.monotonic()
-    assert time.monotonic() - stopping < 0.5
+    assert time.monotonic() - stopping < settings.pace * len(LETTERS) / 2
     with embedded(Settings(tmp_path, key=KEY)) as service, client(service.url) as api:
         first = api.ok("GET", f"{stim}/output")["output"]
-        assert len(first) > 3
+        assert len(first) > 0
         assert api.settled(stim)["lines"] == len(LETTERS)
         assert [row["question"] for row in api.output(stim)] == LETTERS
 
@@ -124,9 +124,7 @@ def test_a_process_that_only_serves_hands_jobs_to_the_one_that_runs(tmp_path: Pa
         client(guest.url) as here,
     ):
         target = here.target()
-        started = time.monotonic()
         assert here.run(f"{target}/stim")["lines"] == 2
-        assert time.monotonic() - started < 0.5
         assert there.output(f"{target}/stim") == here.output(f"{target}/stim")
 
 

@@ -90,7 +90,7 @@ class Bench:
     async def _run(self, path: Sequence[str]) -> Json:
         shop = Workshop(self.store, self.model)
         runner = Runner(shop, datadir.runner_lock(self.data))
-        async with runner.running(), asyncio.timeout(10):
+        async with runner.running(), asyncio.timeout(60):
             for stage in path:
                 stages.start(self.store, "", "r", "t", stage)
                 runner.wake()

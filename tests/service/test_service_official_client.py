@@ -196,7 +196,7 @@ def stim_and_rollout(say: Say) -> None:
 
 
 def completed(say: Say, name: str) -> Any:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while (status := say(name, "t", repo_name="r")).status != "complete":
         assert status.status == "running", status
         assert time.monotonic() < deadline, status

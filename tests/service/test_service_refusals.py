@@ -388,6 +388,6 @@ def test_no_path_is_the_services_fault(api: Api, raw: bytes, method: str) -> Non
 
 def test_what_is_no_http_at_all(running: Running) -> None:
     address = httpx.URL(running.url)
-    with socket.create_connection((address.host, address.port or 0), timeout=5) as raw:
+    with socket.create_connection((address.host, address.port or 0), timeout=60) as raw:
         raw.sendall(b"\x00\x01nonsense\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 400 ")

@@ -275,7 +275,7 @@ def served(script: Script) -> Iterator[Served]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            with httpx.Client(base_url=url, timeout=10) as http:
+            with httpx.Client(base_url=url, timeout=60) as http:
                 yield Served(http, tiny, naps)
         finally:
             server.should_exit = True
@@ -355,7 +355,7 @@ def test_a_lost_connection_sends_not_a_byte(script: Callable[[str | bytes], Scri
     with served(script("requests: [{lose: answer}]")) as service:
         host, port = service.http.base_url.host, service.http.base_url.port
         assert port is not None
-        with socket.create_connection((host, port), timeout=5) as raw:
+        with socket.create_connection((host, port), timeout=60) as raw:
             raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert raw.recv(1) == b""
 

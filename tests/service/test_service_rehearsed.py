@@ -90,4 +90,4 @@ def test_waiting_requests_do_not_hold_up_the_end(tmp_path: Path) -> None:
         with pytest.raises(httpx.ReadTimeout), client(service.url) as api:
             api.get("/v1/repo", timeout=0.1)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30

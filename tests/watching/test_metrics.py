@@ -117,7 +117,7 @@ class Site:
         self.port = int(port)
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         connection.request(method, path)
         answer = connection.getresponse()
         body = answer.read().decode()
