@@ -1,4 +1,4 @@
-"""What every recipe for GitHub keeps to, and what two linters say about them."""
+"""What every recipe keeps to, and what linters and the services' own schemas say about them."""
 
 from __future__ import annotations
 
@@ -85,10 +85,20 @@ def test_of_runs_that_apply_one_goes_on_at_a_time_and_none_is_broken_off() -> No
     "command", [["zizmor", "--offline", "--persona=pedantic"], ["actionlint"]], ids=lambda c: c[0]
 )
 def test_linters_find_nothing(command: list[str]) -> None:
-    program = shutil.which(command[0], path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if not program:
-        pytest.skip(f"{command[0]} is not installed: the recipes were not checked with it")
+    assert_finds_nothing(*command, *FILES)
+
+
+@pytest.mark.parametrize("schema", ["github-workflows", "gitlab-ci"])
+def test_recipes_are_what_the_hosting_services_say_they_read(schema: str) -> None:
+    files = FILES if schema == "github-workflows" else [RECIPES / "gitlab" / ".gitlab-ci.yml"]
+    assert_finds_nothing("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+
+
+def assert_finds_nothing(program: str, *arguments: str | Path) -> None:
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if not found:
+        pytest.skip(f"{program} is not installed: the recipes were not checked with it")
     done = subprocess.run(
-        [program, *command[1:], *FILES], capture_output=True, text=True, timeout=120, check=False
+        [found, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
