@@ -168,6 +168,8 @@ class FakeApi:
         self.before: dict[str, Callable[[], None]] = {}
         #: Names of which the answer to a batch says nothing, though they are there.
         self.untold: set[str] = set()
+        #: How long calls of a name are held back before they have their effect, in seconds.
+        self.held: dict[str, float] = {}
 
     # What a test asks and arranges.
 
@@ -299,6 +301,8 @@ class FakeApi:
         call = Call(self.clock.now(), name, of)
         self.calls.append(call)
         gone = await self._travel()
+        if name in self.held:
+            await asyncio.sleep(self.held[name])
         self.before.pop(name, lambda: None)()
         if name.startswith(WRITES):
             self.journal.append(str(call))

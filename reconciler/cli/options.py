@@ -65,13 +65,23 @@ def access(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_access(*args: Any, **options: Any) -> Any:
         from reconciler.workflow.access import Access
 
-        names = ("local", "api_url", "user_id", "allow_http")
-        chosen = {name: options.pop(name) for name in names}
+        chosen = {name: options.pop(name) for name in _ABOUT_ACCESS}
         held = functools.partial(_tell_of_hold, options["common"])
         given = Access(**chosen, environment=os.environ, held=held)
         return command(*args, access=given, **options)
 
     return with_options(with_access, _ACCESS)
+
+
+def no_access(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options about the API to a command that asks nothing of any, and takes none."""
+
+    @functools.wraps(command)
+    def without_access(*args: Any, **options: Any) -> Any:
+        taken = {name: value for name, value in options.items() if name not in _ABOUT_ACCESS}
+        return command(*args, **taken)
+
+    return with_options(without_access, _ACCESS)
 
 
 def _tell_of_hold(common: Common, seconds: float) -> None:
@@ -81,6 +91,7 @@ def _tell_of_hold(common: Common, seconds: float) -> None:
     note(common, f"The API asks for a pause (429): going on in {durations.text(seconds)}.")
 
 
+_ABOUT_ACCESS = ("local", "api_url", "user_id", "allow_http")
 _ACCESS = (
     click.option("--local", is_flag=True, help="Use the embedded service instead of an API."),
     click.option("--api-url", metavar="URL", help="The API to speak to."),

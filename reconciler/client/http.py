@@ -45,6 +45,8 @@ _HINT_FOR_ANOTHER = "Acting for another user needs the master key."
 _SENTENCE_LIMIT = 500
 #: No header may hold a run up for longer, in seconds.
 _LONGEST_HOLD = 600.0
+#: Who is out of order for longer than that, in seconds, is not waited for.
+_LONGEST_OUTAGE = 60.0
 #: A hold from so many seconds on is told, for people would wonder.
 _WORTH_TELLING = 10.0
 #: What names a proxy in the environment, in either case.
@@ -177,8 +179,6 @@ class Http:
         query = f"{path}?{urlencode(params)}" if params else path
         tries = _Tries(self.settings.retry, repeatable)
         while True:
-            if self._resume_at:
-                await self._wait_for_permission()
             try:
                 answer = await self._exchange(method, query, content)
             except LostError as error:
@@ -190,8 +190,7 @@ class Http:
             else:
                 if not tries.go_on_after(answer.status_code):
                     return answer
-                if answer.status_code == _TOO_MANY_REQUESTS:
-                    self._hold_everything(answer, tries.limited)
+                if self._obeys(answer, tries):
                     continue
             await self._pause(tries.failed)
 
@@ -199,6 +198,8 @@ class Http:
         """Send a request once, when its turn has come, and tell what came of it."""
         try:
             async with self._gate:
+                if self._resume_at:
+                    await self._wait_for_permission()
                 self.requests += 1
                 answer = await self._transport.send(method, path, content)
         except LostError:
@@ -210,11 +211,17 @@ class Http:
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(self.settings.retry.delay(attempt, self._draw.random()))
 
-    def _hold_everything(self, response: Answer, attempt: int) -> None:
-        """Slow the whole client down after a 429, not just the task that met it."""
-        wait = _retry_after(response)
-        if wait is None:
-            wait = self.settings.retry.delay(attempt, self._draw.random())
+    def _obeys(self, answer: Answer, tries: _Tries) -> bool:
+        """Hold up all requests if an answer asks for patience; return whether that is enough."""
+        wait, is_limited = _retry_after(answer), answer.status_code == _TOO_MANY_REQUESTS
+        if wait is None and is_limited:
+            wait = self.settings.retry.delay(tries.limited, self._draw.random())
+        if wait is not None and (is_limited or wait <= _LONGEST_OUTAGE):
+            self._hold_everything(wait)
+        return is_limited
+
+    def _hold_everything(self, wait: float) -> None:
+        """Slow the whole client down, not just the task that met a refusal."""
         now = self._clock.now()
         self._resume_at = max(self._resume_at, now + wait)
         if wait >= _WORTH_TELLING and now >= self._told_until:

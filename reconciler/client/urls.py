@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.core.errors import UsageError
+from reconciler.core.urls import normalised
 
 #: The most characters between two dots of a host name.
 _LONGEST_LABEL = 63
@@ -14,11 +15,11 @@ _LONGEST_LABEL = 63
 def checked_base_url(url: str, *, allow_http: bool = False) -> str:
     """Return a base URL without a trailing slash; raises UsageError for one unfit for a key.
 
-    Addresses that differ in the case of scheme or host alone become the same.
+    Addresses of one API become the same.
     Plain http is refused for anything but a loopback address, because the key would travel in the
     clear.
     """
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f'"{url}" is no http(s) URL', hint="Write it like https://host[:port].")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -28,24 +29,11 @@ def checked_base_url(url: str, *, allow_http: bool = False) -> str:
             f"{url} is plain http: the key would travel in the clear",
             hint="Use https, or --allow-http if you are sure of the network.",
         )
-    return normalised(url).rstrip("/")
+    return normalised(url)
 
 
-def normalised(url: str) -> str:
-    """Return the same address with scheme and host in lower case; any other text as it is."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    if not parts.netloc:
-        return url
-    host, _, _ = parts.netloc.partition("%")  # what follows is the name of a network interface
-    end = len(f"{parts.scheme}://{host}")
-    return url[:end].lower() + url[end:]
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL, None where it makes no sense."""
+def split(url: str) -> SplitResult | None:
+    """Return the parts of a URL that requests can be sent to, None where it makes no sense."""
     try:
         parts = urlsplit(url)
         sane = url.isascii() and url.isprintable() and " " not in url and parts.port != 0

@@ -6,7 +6,7 @@ import re
 
 #: A hundred years in seconds: who asks for more means for ever.
 _LONGEST = 100 * 365 * 24 * 3600.0
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
 
 
 def parse(text: str) -> float:
@@ -14,7 +14,7 @@ def parse(text: str) -> float:
 
     Raises ValueError for anything else, zero included.
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if not match or not text:
         raise ValueError(f"{text!r} is no duration; write it like 90s, 15m or 2h")
     hours, minutes, seconds = map(float, match.groups("0"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sized
 
 #: What the name of a resource looks like; to be matched in full.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 #: Names that cannot be addressed, because the API has a call of that name.
 RESERVED = frozenset({"batch"})
 #: A word longer than this is no misspelt one, and comparing it would take its time.
@@ -23,7 +23,7 @@ MOST_COMPARED = 100_000
 
 def is_name(word: str) -> bool:
     """Tell whether a resource may be called so."""
-    return NAME.fullmatch(word) is not None and word not in RESERVED
+    return re.fullmatch(NAME, word) is not None and word not in RESERVED
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

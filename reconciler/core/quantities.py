@@ -1,17 +1,16 @@
-"""How many lines a target yields: the arithmetic of generators and trajectories."""
+"""How many lines a config yields: the arithmetic of generators and trajectories.
+
+Knows nothing of live state; what that adds is in ``expected``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from reconciler.core.equality.normalize import TARGET_DEFAULTS
-from reconciler.core.model.desired import Stage
-from reconciler.core.model.observed import COMPLETE, LiveStage
 
 if TYPE_CHECKING:
-    from reconciler.core.model.desired import DesiredTarget
     from reconciler.core.model.manifest import JsonObject
-    from reconciler.core.model.observed import LiveTarget
 
 
 def stim_reach(config: JsonObject) -> int | None:
@@ -32,18 +31,6 @@ def trajectories_each(config: JsonObject) -> int:
     """Return ``num_traj_per_stimulus``, which the API defaults to 1."""
     each = config.get("num_traj_per_stimulus")
     return int(TARGET_DEFAULTS["num_traj_per_stimulus"] if each is None else each)
-
-
-def expected_lines(target: DesiredTarget, stage: Stage, live: LiveTarget) -> int | None:
-    """Return how many lines a stage of a live target would hold if all went well."""
-    if stage is Stage.STIM:
-        return target.stim.reach
-    seen, stim = live.stages.get(Stage.ROLLOUT), live.stages.get(Stage.STIM)
-    if isinstance(seen, LiveStage) and seen.expected is not None:
-        return seen.expected
-    if isinstance(stim, LiveStage) and stim.status == COMPLETE and stim.lines:
-        return rollout_reach(stim.lines, {**live.config, **target.config})
-    return target.rollout.reach
 
 
 def _generator_reach(generator: JsonObject) -> int | None:

@@ -18,6 +18,7 @@ from reconciler.core.errors import (
     PaymentRequiredError,
     UnreachableError,
 )
+from reconciler.core.expected import expected_lines
 from reconciler.core.explain import next_step
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.events import Event, EventKind
@@ -26,7 +27,6 @@ from reconciler.core.model.plan import Reason, Verb
 from reconciler.core.planning import stages
 from reconciler.core.planning.record import locked_target
 from reconciler.core.planning.stages import StageDecision
-from reconciler.core.quantities import expected_lines
 from reconciler.engine.pacing import Forecast, progress_of
 from reconciler.engine.run import say
 
@@ -47,10 +47,13 @@ async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name:
     for stage in Stage:
         if not target.stage(stage).wanted:
             break
+        drive = _Drive(run, subject, stage)
         try:
-            ended = await _Drive(run, subject, stage).drive()
+            ended = await drive.drive()
         except (AuthenticationError, asyncio.CancelledError):
             subject.put_on_record()
+            if run.timer.expired():
+                drive.cut_off()
             raise
         except PaymentRequiredError as error:
             run.out_of_credits = say(error)
@@ -59,6 +62,16 @@ async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name:
             ended = run.end(target.id, ExitCode.ERROR, say(error), stage)
         if ended:
             return ended
+    return run.end(target.id, ExitCode.OK)
+
+
+def cut_off(run: Run, target: DesiredTarget, live: LiveTarget, live_name: str) -> Outcome:
+    """End a target that nobody got to before the time of the run was up."""
+    subject = _Subject(run, target, live, live_name)
+    for stage in Stage:
+        drive = _Drive(run, subject, stage)
+        if target.stage(stage).wanted and not drive.is_over():
+            return drive.cut_off()
     return run.end(target.id, ExitCode.OK)
 
 
@@ -139,6 +152,8 @@ class _Drive:
         self._unreadable = _Outage()
         self._unstartable = _Outage()
         self._acted = False
+        #: Whether a start was asked for of which nobody has heard yet.
+        self._is_unanswered = False
         self._told: tuple[int | None, float | None] | None = None
 
     async def drive(self) -> Outcome | None:
@@ -167,13 +182,29 @@ class _Drive:
             await self._pause()
             seen = await self._look()
 
+    def is_over(self) -> bool:
+        """Tell whether nothing is left to do, going by what was seen last."""
+        return self._decide(self._subject.known(self._stage)).satisfied
+
+    def cut_off(self) -> Outcome:
+        """End the target where it is, for the time of the run is up."""
+        seen = self._subject.known(self._stage)
+        if self._is_unanswered:
+            return self._pending("asked to start, but not answered: the time is up", seen)
+        if seen and self._decide(seen).verb is Verb.WAIT:
+            return self._not_complete(seen)
+        return self._not_started()
+
     def _may_not_start(self) -> Outcome | None:
         """Return how the target ends if nothing may be started any more."""
+        if self._run.out_of_credits or self._run.clock.now() >= self._deadline():
+            return self._not_started()
+        return None
+
+    def _not_started(self) -> Outcome:
         if self._run.out_of_credits:
             return self._end(ExitCode.BLOCKED, self._run.out_of_credits)
-        if self._run.clock.now() >= self._deadline():
-            return self._end(ExitCode.PENDING, "not started: the time is up")
-        return None
+        return self._end(ExitCode.PENDING, "not started: the time is up")
 
     def _decide(self, seen: LiveStage | None) -> StageDecision:
         if seen is None:
@@ -202,7 +233,9 @@ class _Drive:
     def _noted(self, seen: LiveStage, asked: float) -> LiveStage:
         before = self._subject.known(self._stage)
         self._subject.saw(self._stage, seen)
+        self._is_unanswered = False
         if before is None or before.status != seen.status:
+            self._unstartable.over()
             self._subject.put_on_record()
             if seen.status not in IN_PROGRESS:
                 self._tell_unknown(seen)
@@ -227,6 +260,7 @@ class _Drive:
             self._tell(EventKind.FAILED, message=decision.message)
             attempt = self._subject.count_attempt(self._stage)
         self._acted = True
+        self._is_unanswered = True
         target = self._subject.target
         try:
             answer = await self._run.api.run(target.repo, self._subject.live_name, self._stage)
@@ -250,20 +284,23 @@ class _Drive:
         if not self._acted and known:
             self._acted = True
             self._tell_progress(known)
-        delay = self._forecast.delay(now, pace)
-        await self._run.clock.sleep(min(delay, max(0.0, self._deadline() - now)))
+        end, last_look = self._deadline(), self._run.last_look
+        end = min(end, last_look) if now < last_look else end
+        await self._run.clock.sleep(min(self._forecast.delay(now, pace), max(0.0, end - now)))
 
     def _deadline(self) -> float:
-        own = self._begun + self._want.timeout
-        return own if self._run.deadline is None else min(own, self._run.deadline)
+        return self._begun + self._want.timeout
 
     def _out_of_time(self, seen: LiveStage | None) -> Outcome | None:
         if not self._run.options.wait:
             return self._pending("started; not waiting for it", seen)
-        now = self._run.clock.now()
-        if now < self._deadline():
+        if self._run.clock.now() < self._deadline():
             return None
-        return self._pending(f"not complete after {durations.text(now - self._begun)}", seen)
+        return self._not_complete(seen)
+
+    def _not_complete(self, seen: LiveStage | None) -> Outcome:
+        passed = self._run.clock.now() - self._begun
+        return self._pending(f"not complete after {durations.text(passed)}", seen)
 
     def _pending(self, why: str, seen: LiveStage | None) -> Outcome:
         self._subject.put_on_record()

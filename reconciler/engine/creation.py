@@ -221,6 +221,7 @@ def _target_created(run: Run, action: Action) -> None:
     target = run.desired.targets[action.resource]
     live = LiveTarget(resolved(target.config, target.repo, run.plan.live_names))
     run.keeper.put_target(target.id, locked_target(target, action.live_name, live, None))
+    run.made.add(target.id)
     tell(run, EventKind.CREATED, action)
 
 

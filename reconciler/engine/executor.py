@@ -1,14 +1,14 @@
 """Carry out a plan: create what is missing, then bring every target to its wanted state.
 
 Independent targets go on when one fails. A refused key ends everything; missing credits start
-nothing more and let what runs be watched to its end.
+nothing more and let what runs be watched to its end. When the time of the run is up, everything
+is broken off as by an interrupt, and told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ExitCode, ReconcilerError
@@ -20,7 +20,7 @@ from reconciler.core.model.plan import SETTLED, Reason, Verb
 from reconciler.core.planning.orphans import prunable
 from reconciler.core.planning.record import record
 from reconciler.core.planning.resources import resolved
-from reconciler.engine.convergence import converge
+from reconciler.engine.convergence import converge, cut_off
 from reconciler.engine.creation import create_all
 from reconciler.engine.deletion import delete_all
 from reconciler.engine.keeper import Keeper
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from reconciler.engine.run import RunOptions
 
 
+_NOT_DONE = {
+    Verb.CREATE: "created",
+    Verb.REVISE: "created",
+    Verb.REPLACE: "replaced",
+    Verb.DELETE: "deleted",
+}
 #: Seconds after which what was held back is written, if a write is due by then.
 FLUSH_EVERY = 1.0
 
@@ -74,14 +80,42 @@ async def execute(
     try:
         _settle_what_needs_nothing(run)
         _forget_orphans(run)
-        await create_all(run)
-        await delete_all(run)
-        todo = [target for id_, target in desired.targets.items() if id_ not in run.outcomes]
-        await for_each(todo, lambda target: _converge(run, target), limit=options.parallelism)
+        await _carry_out(run)
     finally:
         flushing.cancel()
         keeper.flush(force=True)
     return tuple(run.outcomes.values())
+
+
+async def _carry_out(run: Run) -> None:
+    """Do all that the plan wants done; what is not when the time is up ends as pending."""
+    try:
+        async with run.timer:
+            await create_all(run)
+            await delete_all(run)
+            await for_each(
+                _unended(run),
+                lambda target: converge(run, target, *_live(run, target)),
+                limit=run.options.parallelism,
+            )
+    except TimeoutError:
+        if not run.timer.expired():  # a disk that timed out, for one
+            raise
+        _end_what_is_left(run)
+
+
+def _end_what_is_left(run: Run) -> None:
+    for action in run.plan.actions:
+        id_ = action.resource
+        if action.verb in _NOT_DONE and id_ not in run.outcomes and id_ not in run.made:
+            why = f"not {_NOT_DONE[action.verb]}, as far as is known: the time is up"
+            run.end(id_, ExitCode.PENDING, why)
+    for target in _unended(run):
+        cut_off(run, target, *_live(run, target))
+
+
+def _unended(run: Run) -> list[DesiredTarget]:
+    return [target for id_, target in run.desired.targets.items() if id_ not in run.outcomes]
 
 
 async def _keep_flushing(run: Run) -> None:
@@ -103,9 +137,13 @@ def _settle_what_needs_nothing(run: Run) -> None:
         if action.verb is Verb.BLOCKED:
             run.outcomes[action.resource] = _blocked(action, run.emit)
         elif action.verb in SETTLED and action.resource not in run.outcomes:
-            _tell_settled(run, action)
+            if action.verb is Verb.ADOPT:
+                run.emit(Event(EventKind.ADOPTED, action.resource))
             if action.resource not in staged:
                 run.end(action.resource, ExitCode.OK)
+    for short in run.plan.accepted_shortfalls:
+        if short.resource not in staged:  # of the others, driving their stages tells
+            _tell_shortfall(run, short)
 
 
 def _forget_orphans(run: Run) -> None:
@@ -116,11 +154,9 @@ def _forget_orphans(run: Run) -> None:
                 run.keeper.forget(id_)
 
 
-def _tell_settled(run: Run, action: Action) -> None:
-    if action.verb is Verb.ADOPT:
-        run.emit(Event(EventKind.ADOPTED, action.resource))
-    if action.reason is Reason.SHORTFALL_ACCEPTED:
-        run.emit(Event(EventKind.WARNING, action.resource, message=action.message))
+def _tell_shortfall(run: Run, short: Action) -> None:
+    text = f"{short.lines or 0:,} / {short.wanted or 0:,} lines: fewer than wanted, accepted"
+    run.emit(Event(EventKind.WARNING, short.resource, short.stage, message=text))
 
 
 def _blocked(action: Action, emit: Callable[[Event], None]) -> Outcome:
@@ -129,9 +165,10 @@ def _blocked(action: Action, emit: Callable[[Event], None]) -> Outcome:
     return Outcome(action.resource, ExitCode.BLOCKED, action.stage, sentence)
 
 
-async def _converge(run: Run, target: DesiredTarget) -> None:
+def _live(run: Run, target: DesiredTarget) -> tuple[LiveTarget, str]:
+    """Return a target as far as it is known, and its live name."""
     live_name = run.plan.live_names[target.id]
-    seen = run.observed.target(replace(target.id, name=live_name))
+    seen = run.observed.target(target.id.called(live_name))
     if target.id in run.created or not isinstance(seen, LiveTarget):
         seen = LiveTarget(resolved(target.config, target.repo, run.plan.live_names))
-    await converge(run, target, seen, live_name)
+    return seen, live_name

@@ -7,7 +7,6 @@ cannot be read becomes ``Unreadable``, except a refused key or credits, which en
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -61,7 +60,7 @@ def _orphaned_targets(desired: Desired, lock: Lock | None) -> Iterator[ResourceI
     """Yield the addresses at which orphaned targets are live, if they are."""
     for id_ in find_orphans(desired, lock):
         if lock and id_ in lock.targets:
-            yield replace(id_, name=lock.targets[id_].live_name)
+            yield id_.called(lock.targets[id_].live_name)
 
 
 class _Observer:

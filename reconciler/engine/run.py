@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from reconciler.engine.pacing import Pace
     from reconciler.engine.ports import WriteApi
 
+#: The last look at what is waited for comes so many seconds before the time of a run is up, or in
+#: the last tenth of a short one: its answer takes a moment.
+_LAST_LOOK, _LAST_SHARE = 1.0, 0.1
 _EVENT_OF = {
     ExitCode.ERROR: EventKind.ERROR,
     ExitCode.BLOCKED: EventKind.BLOCKED,
@@ -34,6 +39,7 @@ _EVENT_OF = {
 class RunOptions:
     """How to carry out a plan. ``timeout`` is for the whole run, in seconds.
 
+    When it is up, nothing more is sent, and no answer is waited for.
     With ``forget_orphans`` the lockfile loses what is no longer declared and cannot be deleted.
     """
 
@@ -59,15 +65,22 @@ class Run:
     outcomes: dict[ResourceId, Outcome] = field(default_factory=dict)
     #: What gets a new live resource in this run, so that nothing observed before speaks for it.
     created: frozenset[ResourceId] = frozenset()
+    #: Of these, what is there by now as far as the API has said.
+    made: set[ResourceId] = field(default_factory=set)
     experience: Experience = field(default_factory=Experience)
-    #: The time on the clock when the run as a whole must end.
-    deadline: float | None = None
+    #: What cancels everything when the time of the run is up; expired from then on.
+    timer: asyncio.Timeout = field(init=False)
+    #: When to look a last time at what is waited for, on the clock.
+    last_look: float = field(init=False, default=math.inf)
     #: Why nothing more may be started, once the account has run out of credits.
     out_of_credits: str = ""
 
     def __post_init__(self) -> None:
-        if self.options.timeout is not None:
-            self.deadline = self.clock.now() + self.options.timeout
+        seconds = self.options.timeout
+        self.timer = asyncio.timeout(seconds)
+        if seconds is not None:
+            early = min(_LAST_LOOK, _LAST_SHARE * seconds)
+            self.last_look = self.clock.now() + seconds - early
         self.created = frozenset(a.resource for a in self.plan.actions if a.verb in CREATES)
 
     def end(

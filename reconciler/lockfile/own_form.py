@@ -96,6 +96,8 @@ class _Reader:
         match, text, found = pattern.match, self._text, {}
         while entry:
             id_, value = build(*entry.groups())
+            if id_ in found:
+                raise _OtherFormError
             found[id_] = value
             self._at = entry.end()
             entry = match(text, self._at)

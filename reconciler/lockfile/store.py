@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The most bytes that a lockfile may have: tens of thousands of targets.
 LARGEST = 20_000_000
+#: So many bytes tell whether a file is a lockfile.
+_BEGINNING = 4_000
 
 
 class Store:
@@ -40,13 +41,16 @@ class Store:
             return None
         except UnicodeDecodeError as error:
             raise InvalidLockfileError(
-                f"{self.path}: not UTF-8: {error}", hint=text.REBUILD
+                f"{self.path}: not UTF-8: {error}", hint=_way_out(error.object)
             ) from error
         except UnfitFileError as error:
-            raise InvalidLockfileError(f"{self.path} {error}", hint=text.REBUILD) from error
+            raise InvalidLockfileError(
+                f"{self.path} {error}", hint=_way_out(error.beginning)
+            ) from error
         except OSError as error:
             raise ReconcilerError(f"{self.path}: {error.strerror}") from error
-        self._written = content
+        # A checkout of git on Windows ends lines otherwise: that alone is no change.
+        self._written = content.replace("\r\n", "\n")
         return text.parse(content, str(self.path))
 
     def write(self, lock: Lock) -> bool:
@@ -76,8 +80,21 @@ class Store:
         return block
 
 
+def _way_out(content: bytes) -> str:
+    """Return how to recover from what a file holds; from what is no file where that is nothing."""
+    beginning = content[:_BEGINNING].decode(errors="replace")
+    return text.way_out(beginning) if beginning else text.ELSEWHERE
+
+
 class UnfitFileError(Exception):
-    """A file is not read; the message completes a sentence that names it."""
+    """A file is not read; the message completes a sentence that names it.
+
+    ``beginning`` is what a file that is too large begins with.
+    """
+
+    def __init__(self, message: str, beginning: bytes = b"") -> None:
+        super().__init__(message)
+        self.beginning = beginning
 
 
 def read_file(path: Path, largest: int) -> bytes:
@@ -86,13 +103,15 @@ def read_file(path: Path, largest: int) -> bytes:
     Never blocks, whatever stands in the place of the file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnfitFileError("is not a regular file")
-        content = file.read(largest + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(largest + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > largest:
-        raise UnfitFileError(f"is larger than {largest // 1_000_000} MB")
+        raise UnfitFileError(f"is larger than {largest // 1_000_000} MB", content[:_BEGINNING])
     return content
 
 
@@ -101,6 +120,8 @@ def replace_file(path: Path, content: str) -> None:
 
     Raises OSError, also where that would put a file in the place of a device or a pipe.
     """
+    import tempfile  # only writing needs it
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:

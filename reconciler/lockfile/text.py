@@ -33,9 +33,18 @@ HEADER = (
 )
 _SECTIONS = ("prompts", "repos", "targets")
 _STAGE_HEADS = tuple((stage, f"    {stage}:\n") for stage in sorted(Stage))
-_CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
-#: What a lockfile begins with, perhaps after remarks; an empty file is a lost one.
-_BEGINNING = re.compile(r"(#.*\n|\s)*((version|api_url|prompts|repos|targets):|\Z)")
+_CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
+#: Where a section or a block begins in the form that we write.
+_HEADS = re.compile(r"^(?:(\w+)|  ([^\s#].*)):.*$", re.MULTILINE)
+#: In no lockfile of ours, but perhaps in one that somebody's formatter wrote.
+_NARROW = re.compile(r"^ \S", re.MULTILINE)
+_MARKER_LINE = re.compile(r"^([<|=>])\1{6}( .*)?\r?\n", re.MULTILINE)
+#: What a lockfile begins with, perhaps after remarks; an empty file is a lost one. A version alone
+#: says little, and so does one of our sections: many formats have one.
+_BEGINNING = re.compile(
+    r"\ufeff?(# Written by reconciler|(#.*\n|\s)*(api_url:|\Z|"
+    r"version:\s+\d+\b(#.*\n|\s|version:\s+\d+\b)*((api_url|prompts|repos|targets):|\Z)))"
+)
 #: The order of addresses; comparing them as they are takes twice as long.
 _ORDER = attrgetter("kind", "repo", "name")
 _DEEPEST = 10
@@ -90,10 +99,8 @@ def parse(text: str, where: str) -> Lock:
 
 def parse_any(text: str, where: str) -> Lock:
     """Read a lockfile in whatever YAML it is written; raises as ``parse`` does."""
-    if conflict := _CONFLICT.search(text):
-        line = text.count("\n", 0, conflict.start()) + 1
-        place = f"{where}:{line}:1"
-        raise ConflictMarkersError(f"{place}: the lockfile holds conflict markers", text)
+    if _begins_as_ours(text):
+        _refuse_what_merges_left(text, where)
     try:
         _refuse_what_we_never_write(text)
         value = yaml.load(text, Loader=LOADER)  # noqa: S506
@@ -101,6 +108,28 @@ def parse_any(text: str, where: str) -> Lock:
         place, why = _place_and_why(error)
         raise InvalidLockfileError(f"{where}{place}: no YAML: {why}", hint=way_out(text)) from error
     return _lock(_checked(value, where, way_out(text)))
+
+
+def _refuse_what_merges_left(text: str, where: str) -> None:
+    if conflict := _CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        place = f"{where}:{line}:1"
+        raise ConflictMarkersError(f"{place}: the lockfile holds conflict markers", text)
+    if twice := _twice(text):
+        raise ConflictMarkersError(f"{where}: {twice} stands in the lockfile twice", text)
+
+
+def _twice(text: str) -> str:
+    """Return the key of a block that is there twice, as after a merge by lines; else nothing."""
+    if _NARROW.search(text):
+        return ""
+    section, seen = "", set[tuple[str, str]]()
+    for head in _HEADS.finditer(text):
+        section = head[1] or section
+        if head[2] and (section, head[2]) in seen:
+            return str(head[2])
+        seen.add((section, head[2]))
+    return ""
 
 
 def _place_and_why(error: yaml.YAMLError | ValueError) -> tuple[str, str]:
@@ -114,7 +143,11 @@ def _place_and_why(error: yaml.YAMLError | ValueError) -> tuple[str, str]:
 
 def way_out(text: str) -> str:
     """Return how to recover; nobody shall delete a file that is something else."""
-    return REBUILD if _BEGINNING.match(text) else _ELSEWHERE
+    return REBUILD if _begins_as_ours(text) else f"It does not begin like a lockfile. {ELSEWHERE}"
+
+
+def _begins_as_ours(text: str) -> bool:
+    return _BEGINNING.match(_MARKER_LINE.sub("", text)) is not None
 
 
 def _refuse_what_we_never_write(text: str) -> None:
@@ -134,7 +167,7 @@ def _refuse_what_we_never_write(text: str) -> None:
 
 
 class ConflictMarkersError(InvalidLockfileError):
-    """A merge left its markers in the lockfile, in ``text``; ``refresh`` may write it anew."""
+    """A merge left markers in the lockfile, in ``text``, or a block twice; ``refresh`` mends it."""
 
     def __init__(self, message: str, text: str) -> None:
         super().__init__(
@@ -146,9 +179,9 @@ class ConflictMarkersError(InvalidLockfileError):
 
 
 REBUILD = "Delete the file and run `reconciler refresh`: it rebuilds it from live state."
-_ELSEWHERE = (
-    "It does not begin like a lockfile. Name the right one with --lockfile, or a new file and run "
-    "`reconciler refresh`: it writes it from live state."
+ELSEWHERE = (
+    "Name the right one with --lockfile, or a new file and run `reconciler refresh`: it writes it "
+    "from live state."
 )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.collector import at_rest
 from reconciler.core.declare import build
-from reconciler.core.declare.sets import told
 from reconciler.core.errors import InvalidManifestsError
 from reconciler.manifests.discovery import discover
 from reconciler.manifests.loading import Loading, has_errors
@@ -49,7 +48,7 @@ def load(path: Path) -> Manifests:
         found = discover(path)
         loading = Loading(found)
         desired, problems = build(loading.documents, also_declared=frozenset(loading.also_declared))
-        diagnostics = tuple(sorted({*loading.diagnostics, *loading.located(told(problems))}))
+        diagnostics = tuple(sorted({*loading.diagnostics, *loading.located(problems)}))
     if has_errors(diagnostics):
         raise InvalidManifestsError(diagnostics)
     documents = {(document.file, document.index) for document in loading.documents}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model.manifest import Diagnostic, Severity
-from reconciler.core.schema.checking import quoted
+from reconciler.core.schema.wording import quoted
 from reconciler.manifests import files
 from reconciler.manifests.syntax import Fault
 
@@ -28,8 +28,7 @@ _MOST_STARS = 3
 _LEADS_OUT = "this link leads out of the directory that holds the manifests"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A manifest file: where it is, and how it is called in messages."""
 
     path: str

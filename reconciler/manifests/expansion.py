@@ -6,14 +6,15 @@ What a set means is said in ``reconciler.core.declare.sets``; here it meets file
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from reconciler.core.declare import sets
 from reconciler.core.model.manifest import Document, Kind
-from reconciler.core.schema.checking import quoted, show_instead
-from reconciler.manifests import checking, files, patterns
+from reconciler.core.schema.wording import quoted, show_instead
+from reconciler.manifests import checking, explaining, files, patterns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         JsonValue,
         Problem,
     )
-    from reconciler.core.schema.checking import Contrast, SchemaProblem
+    from reconciler.core.schema.explaining import Contrast, SchemaProblem
     from reconciler.manifests.discovery import Source
     from reconciler.manifests.inclusion import FileStore
     from reconciler.manifests.reader import YamlDocument
@@ -47,8 +48,13 @@ class Expander:
 
     def __init__(self, store: FileStore) -> None:
         self._store = store
-        #: How much the sets to come may hold.
-        self.room = sets.MOST_VALUES
+        #: How much the sets to come may hold, and what those of each manifest do.
+        self._room = sets.MOST_VALUES
+        self._held: Counter[str] = Counter()
+
+    def forget(self, source: Source) -> None:
+        """Make room again for the sets of a manifest, which is read once more."""
+        self._room += self._held.pop(source.path, 0)
 
     def flawless(self, source: Source, index: int, value: JsonObject) -> list[Document]:
         """Return the targets of a set, or none of them where anything may be wrong."""
@@ -89,9 +95,10 @@ class Expander:
         found = self._files(source, doc, problems)
         if problems:
             return sets.Expansion(problems=problems)
-        expansion = sets.expand(doc, found, self.room)
+        expansion = sets.expand(doc, found, self._room)
         if expansion.documents:
-            self.room -= expansion.size
+            self._room -= expansion.size
+            self._held[source.path] += expansion.size
         return expansion
 
     def _files(
@@ -137,7 +144,7 @@ def _values(name: str, paths: Sequence[str]) -> list[Values]:
 
 def _contrast(document: YamlDocument) -> Contrast:
     """Return the end of a sentence about a value: the author's word only if it is no expression."""
-    as_written = checking.contrast(document)
+    as_written = explaining.contrast(document)
 
     def end(path: DocumentPath, value: JsonValue, schema: JsonObject) -> str:
         where = sets.place_in_set(path)

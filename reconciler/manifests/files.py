@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def decode(data: bytes) -> str | Fault:
     if data.startswith(_UTF16_MARKS):
         return Fault(1, 1, "this file is in UTF-16; save it as UTF-8")
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         return _not_utf8(error.object, error.start)
 

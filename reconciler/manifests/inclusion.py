@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reconciler.core.model.manifest import Kind
 from reconciler.core.names import Comparisons
-from reconciler.core.schema.checking import SchemaProblem, quoted
-from reconciler.manifests import files, json_text, reader
-from reconciler.manifests.checking import checker, contrast
-from reconciler.manifests.syntax import Fault
+from reconciler.core.schema.wording import quoted
+from reconciler.manifests import files
+from reconciler.manifests.syntax import Broken, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,23 +28,16 @@ if TYPE_CHECKING:
         JsonObject,
         JsonValue,
     )
+    from reconciler.core.schema.explaining import SchemaProblem
     from reconciler.manifests.discovery import Source
 
 _LONGEST_NAME = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """What is wrong inside of a file."""
-
-    faults: tuple[Fault, ...]
+_Reading: TypeAlias = "Callable[[str, str], JsonValue | Broken]"
 
 
-_Reading: TypeAlias = "Callable[[str, str], JsonValue | _Broken]"
-
-
-@dataclass(frozen=True, slots=True)
-class _FileKey:
+class _FileKey(NamedTuple):
     """A key that names a file: the key that takes its content, and how the text is read."""
 
     content_key: str
@@ -66,7 +59,7 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         #: Everything lies inside of this, links resolved.
         self.root = os.path.realpath(root)
-        self._contents: dict[tuple[str, _Reading], JsonValue | _Broken] = {}
+        self._contents: dict[tuple[str, _Reading], JsonValue | Broken] = {}
         #: What to suggest instead of a file that is not there.
         self._missing: dict[str, str] = {}
         self._comparisons = Comparisons()
@@ -77,13 +70,13 @@ class FileStore:
         document.found.value = document.fill(value, _PLACES[kind], ())
         return document.found
 
-    def content(self, source: Source, name: str, reading: _Reading) -> JsonValue | _Broken:
+    def content(self, source: Source, name: str, reading: _Reading) -> JsonValue | Broken:
         """Return what a file says; raises UnreadableError if it has nothing to say here."""
         path = self._resolved(source, name)
         known = self._contents.get((path, reading))
         if known is None:
             text = files.decode(self._bytes(path))
-            known = _Broken((text,)) if isinstance(text, Fault) else reading(text, path)
+            known = Broken((text,)) if isinstance(text, Fault) else reading(text, path)
             self._contents[path, reading] = known
         return known
 
@@ -136,13 +129,18 @@ class _Document:
         try:
             content = self._store.content(self._source, name, reading)
         except files.UnreadableError as error:
-            self.found.problems.append(SchemaProblem(path, f"{quoted(name)} {error}"))
+            self._note(path, f"{quoted(name)} {error}")
             return None
-        if not isinstance(content, _Broken):
+        if not isinstance(content, Broken):
             return content
         shown = os.path.normpath(Path(self._source.shown).parent / name)
         self.found.diagnostics.extend(fault.within(shown) for fault in content.faults)
         return None
+
+    def _note(self, path: DocumentPath, message: str) -> None:
+        from reconciler.core.schema.explaining import SchemaProblem
+
+        self.found.problems.append(SchemaProblem(path, message))
 
 
 def _text(text: str, _: str) -> str:
@@ -150,61 +148,23 @@ def _text(text: str, _: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
-def _questions(text: str, path: str) -> JsonValue | _Broken:
+def _questions(text: str, path: str) -> JsonValue | Broken:
     if path.endswith(".json"):
-        return _json_list(text, "questionList")
+        return _list("questionList", text, path)
     questions = [question for line in text.split("\n") if (question := line.strip())]
-    return questions or _Broken((Fault(1, 1, "this file holds no question"),))
+    return questions or Broken((Fault(1, 1, "this file holds no question"),))
 
 
-def _messages(text: str, path: str) -> JsonValue | _Broken:
-    return _list(text, path, "messageList")
+def _list(definition: str, text: str, path: str) -> JsonValue | Broken:
+    from reconciler.manifests import lists
 
-
-def _tools(text: str, path: str) -> JsonValue | _Broken:
-    return _list(text, path, "tools")
-
-
-def _list(text: str, path: str, definition: str) -> JsonValue | _Broken:
-    if path.endswith((".yaml", ".yml")):
-        return _yaml_list(text, definition)
-    return _json_list(text, definition)
-
-
-def _json_list(text: str, definition: str) -> JsonValue | _Broken:
-    value = json_text.parse(text)
-    if isinstance(value, Fault):
-        return _Broken((value,))
-    problems = checker(definition).problems(value)
-    if not problems:
-        return value
-    document = json_text.places(text)
-    return _Broken(tuple(_fault(problem, document) for problem in problems))
-
-
-def _yaml_list(text: str, definition: str) -> JsonValue | _Broken:
-    found = reader.read(text)
-    if found.stopped:
-        return _Broken((found.stopped,))
-    if len(found.documents) != 1:
-        message = f"this file must hold one list, not {len(found.documents)} documents"
-        return _Broken((Fault(1, 1, message),))
-    document = found.documents[0]
-    problems = checker(definition).problems(document.value, contrast(document))
-    faults = [_fault(it, document) for it in problems if it.path not in document.replaced]
-    faults.extend(document.faults)
-    return _Broken(tuple(faults)) if faults else document.value
-
-
-def _fault(problem: SchemaProblem, document: reader.YamlDocument | None) -> Fault:
-    place = document.position(problem.path, at_key=problem.at_key) if document else (1, 1)
-    return Fault(*place, problem.message)
+    return lists.read(definition, text, path)
 
 
 _PROMPT_SPEC = {
     "messages": [{"content_file": _FileKey("content", _text)}],
-    "messages_file": _FileKey("messages", _messages),
-    "tools_file": _FileKey("tools", _tools),
+    "messages_file": _FileKey("messages", partial(_list, "messageList")),
+    "tools_file": _FileKey("tools", partial(_list, "tools")),
 }
 _TARGET_SPEC = {
     "generators": [

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from reconciler.manifests import reader
+from reconciler.manifests.parser import DEEPEST, TOO_DEEP
+from reconciler.manifests.scalars import is_whole
 from reconciler.manifests.syntax import Fault, at_offset
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def parse(text: str) -> JsonValue | Fault:
@@ -30,10 +31,10 @@ def parse(text: str) -> JsonValue | Fault:
         found = (match for match in _CONSTANT.finditer(text) if match[1])
         return at_offset(text, next(found).start(1), f"{error} is not a number that JSON can hold")
     except RecursionError:
-        return Fault(1, 1, reader.TOO_DEEP)
+        return Fault(1, 1, TOO_DEEP)
     except ValueError:  # what is left of those is the limit on the digits of an integer
         return Fault(1, 1, "a number in this file has too many digits")
-    return _unusable(value, reader.DEEPEST) or value
+    return _unusable(value, DEEPEST) or value
 
 
 def places(text: str) -> reader.YamlDocument | None:
@@ -72,11 +73,11 @@ def _duplicate(text: str) -> Fault:
 def _unusable(value: JsonValue, room: int) -> Fault | None:
     """Find what JSON text can spell, but nobody can store: half characters, endless nesting."""
     if isinstance(value, str):
-        half = _HALF_A_CHARACTER.search(value)
-        return Fault(1, 1, "an escape stands for half a character only") if half else None
+        whole = is_whole(value)
+        return None if whole else Fault(1, 1, "an escape stands for half a character only")
     if not isinstance(value, (dict, list)):
         return None
     if room == 0:
-        return Fault(1, 1, reader.TOO_DEEP)
+        return Fault(1, 1, TOO_DEEP)
     parts = [*value, *value.values()] if isinstance(value, dict) else value
     return next(filter(None, (_unusable(part, room - 1) for part in parts)), None)

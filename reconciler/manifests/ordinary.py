@@ -21,14 +21,14 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from reconciler.manifests.reader import DEEPEST, MOST_VALUES, parser
+from reconciler.manifests.parser import DEEPEST, MOST_VALUES, parser
 from reconciler.manifests.scalars import SUSPICIOUS, Refused, escaped, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.core.model.manifest import JsonValue
-    from reconciler.manifests.reader import Event
+    from reconciler.manifests.parser import Event
 
     NextEvent = Callable[[], Event]
 

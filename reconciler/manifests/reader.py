@@ -14,7 +14,8 @@ import yaml
 from yaml import events
 
 from reconciler.core.names import suggest
-from reconciler.core.schema.checking import quoted
+from reconciler.core.schema.wording import quoted
+from reconciler.manifests.parser import DEEPEST, MOST_VALUES, TOO_DEEP, Event, parser
 from reconciler.manifests.scalars import Refused, escaped, plain, reading, refused_tag, tagged
 from reconciler.manifests.syntax import Fault, explain
 
@@ -23,26 +24,12 @@ if TYPE_CHECKING:
 
     from reconciler.core.model.manifest import DocumentPath, JsonValue
 
-#: An event of the parser. ``Any``, because its marks are optional in type, though never in fact.
-Event: TypeAlias = Any
 Node: TypeAlias = "Event | Collection"
 
-#: Nesting deeper than this is refused.
-DEEPEST = 100
 #: The most values that the aliases of one file may repeat, all together.
 ALIAS_BUDGET = 200_000
 
-#: The most values and keys that a file may hold: each takes hundreds of bytes to read.
-MOST_VALUES = 500_000
-
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_MANY = f"this file holds more than {MOST_VALUES:,} values; split it"
-TOO_DEEP = f"this is nested more than {DEEPEST} levels deep"
-
-
-def parser(text: str) -> Any:
-    """Return PyYAML's parser of a text: the one in C, where there is one."""
-    return _Loader(text)
 
 
 class _Discarded:

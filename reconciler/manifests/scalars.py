@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from reconciler.core.schema.checking import quoted
+from reconciler.core.schema.wording import quoted
 
 if TYPE_CHECKING:
     from reconciler.core.model.manifest import JsonValue
@@ -28,12 +26,10 @@ _NOUNS = {**_NUMBERS, _PREFIX + "bool": "true or false", _PREFIX + "null": "null
 _LONGEST = 400
 #: Unquoted text that begins with none of these is simply text.
 SUSPICIOUS = frozenset(_LOADER.yaml_implicit_resolvers)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT = {"!", _PREFIX + "str"}
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """Stands for a scalar that cannot be taken, and says why."""
 
     message: str
@@ -59,11 +55,18 @@ def tagged(tag: str, text: str) -> JsonValue | Refused:
 
 def escaped(text: str) -> str | Refused:
     """Return the text of a double-quoted scalar, its escapes already replaced."""
-    if _SURROGATE.search(text):
-        return Refused(
-            "an escape in this text is half a character only; write the character itself"
-        )
-    return text
+    if is_whole(text):
+        return text
+    return Refused("an escape in this text is half a character only; write the character itself")
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether no character of a text is half of one: UTF-8 has none for those."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refused_tag(tag: str) -> Refused:

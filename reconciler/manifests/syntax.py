@@ -34,6 +34,12 @@ class Fault(NamedTuple):
         return Diagnostic(file, self.line, self.column, self.message)
 
 
+class Broken(NamedTuple):
+    """Takes the place of what a file says, where that cannot be taken."""
+
+    faults: tuple[Fault, ...]
+
+
 class _Complaint(NamedTuple):
     """What the parser said, and the text at the place it means."""
 

@@ -45,6 +45,8 @@ def plan(value: Plan) -> dict[str, Any]:
     }
     if value.estimates:
         body["estimates"] = {str(id_): _estimate(it) for id_, it in value.estimates.items()}
+    if value.accepted_shortfalls:
+        body["accepted_shortfalls"] = [_shortfall(it) for it in value.accepted_shortfalls]
     if value.unknown:
         body["unreadable"] = [
             {"kind": str(u.resource.kind), "resource": str(u.resource), "message": u.why}
@@ -109,6 +111,11 @@ def _estimate(value: Estimate) -> dict[str, int | None]:
         "trajectories": value.trajectories,
         "max_output_tokens": value.max_output_tokens,
     }
+
+
+def _shortfall(action: Action) -> dict[str, Any]:
+    stage = {"stage": str(action.stage), "lines": action.lines, "wanted": action.wanted}
+    return {"kind": str(action.kind), "resource": str(action.resource), **stage}
 
 
 def _action(action: Action, plan_: Plan) -> dict[str, Any]:

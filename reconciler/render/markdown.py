@@ -49,10 +49,20 @@ def _head(value: Plan) -> str:
         count = counted(len(value.unknown), "resource")
         lines.append(f"Live state could not be read for {count}.")
         lines += [f"- {_code(str(u.resource))}: {_code(u.why)}" for u in value.unknown[:10]]
+    lines += _accepted(value.accepted_shortfalls)
     if value.orphans:
         names = ", ".join(_code(str(id_)) for id_ in value.orphans[:20])
         lines.append(f"No longer declared: {names}{' …' if len(value.orphans) > 20 else ''}")
     return "\n\n".join(lines) + "\n"
+
+
+def _accepted(short: Sequence[Action]) -> Iterator[str]:
+    """Warn of stages with fewer lines than wanted, though nothing is to be done about them."""
+    if short:
+        yield f"Accepted with fewer lines than wanted: {counted(len(short), 'stage')}."
+    for action in short[:10]:
+        of_wanted = f"{action.lines or 0:,} of {action.wanted or 0:,}"
+        yield f"- {_code(str(action.resource))} {action.stage}: {of_wanted}"
 
 
 def _fill(head: str, groups: Sequence[list[Action]], room: int) -> tuple[str, int]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "reconciler/notification/v1"
 #: How many resources one message names; of the rest it tells the number.
 MOST = 20
-_LONGEST = 300
+_LONGEST, _LONGEST_NAMES = 300, 150
 _WORDS = {
     Change.FAILED: "failed",
     Change.BLOCKED: "blocked",
@@ -89,7 +89,8 @@ def _told(group: list[Transition]) -> list[tuple[str, int]]:
     ids, why = [it.resource for it in group], causes.common(it.now.message for it in group)
     only_targets = all(id_.kind is Kind.TARGET for id_ in ids)
     count = counted(len(ids), "target" if only_targets else "resource")
-    names = "" if group[0].now.is_unread else f" ({causes.names(ids)})"
+    named = shorten(causes.names(ids), _LONGEST_NAMES)
+    names = "" if group[0].now.is_unread else f" ({named})"
     text = f"{count} {_words(group[0])}{f': {why}' if why else ''}"
     return [(shorten(text, _LONGEST - len(names)) + names, len(ids))]
 

@@ -12,7 +12,7 @@ from reconciler.render import causes
 from reconciler.render.style import Style, counted, safe, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.plan import Action, Estimate, FieldDiff, Plan, Unknown
@@ -61,8 +61,9 @@ def text(plan: Plan, style: Style, *, width: int = 80, verbose: bool = False) ->
         lines.extend(_action(action, style, width, names, needed=needed))
     for group in _by_cause(plan.unknown, apart=verbose):
         lines.extend(_unread(group, style, width))
-    if not verbose:
-        lines.extend(_accepted(plan, style, width))
+    told = {action.resource for action in shown if action.reason is Reason.SHORTFALL_ACCEPTED}
+    short = [action for action in plan.accepted_shortfalls if action.resource not in told]
+    lines.extend(_accepted(short, style, width))
     planned = {action.resource for action in plan.changes}
     for id_ in plan.orphans:
         if id_ not in planned:
@@ -92,15 +93,13 @@ def _unread(group: list[Unknown], style: Style, width: int) -> Iterator[str]:
     yield from _wrapped(causes.common(each.why for each in group), width)
 
 
-def _accepted(plan: Plan, style: Style, width: int) -> Iterator[str]:
-    """Warn of what has fewer lines than wanted, though nothing is to be done about it."""
-    found = [a for a in plan.actions if a.reason is Reason.SHORTFALL_ACCEPTED]
-    if found:
-        ids = [action.resource for action in found]
+def _accepted(short: Sequence[Action], style: Style, width: int) -> Iterator[str]:
+    """Warn of stages with fewer lines than wanted, though nothing is to be done about them."""
+    if short:
         label = style.warn(f"    {_WORDS[Verb.UNCHANGED]:<{_VERB_WIDTH}}")
-        yield f"{label} {counted(len(ids), 'target')}"
-        yield from _wrapped(causes.names(ids), width)
-        yield from _wrapped(reason_sentence(found[0]), width)
+        yield f"{label} {counted(len(short), 'stage')}"
+        yield from _wrapped(causes.names({action.resource for action in short}), width)
+        yield from _wrapped(reason_sentence(short[0]), width)
 
 
 def _orphan(id_: ResourceId, style: Style, width: int) -> Iterator[str]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_ESCAPE = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])"
 #: Unicode categories that draw nothing of their own but change what is drawn.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def safe(text: str) -> str:
     """Return text without control sequences, on one line."""
-    plain = _ESCAPE.sub("", text)
-    if plain.isascii() and plain.isprintable():
-        return plain
-    return "".join(_visible(char) for char in plain)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, re.sub(_ESCAPE, "", text)))
 
 
 def shorten(text: str, width: int) -> str:
@@ -36,11 +34,11 @@ def _visible(char: str) -> str:
     return "" if unicodedata.category(char) in _INVISIBLE else char
 
 
-@dataclass(frozen=True, slots=True)
 class Style:
     """How to paint: with ANSI colours, or not at all."""
 
-    colour: bool = False
+    def __init__(self, *, colour: bool = False) -> None:
+        self.colour = colour
 
     def good(self, text: str) -> str:
         """Paint what is as wanted, or will be created."""

@@ -44,6 +44,23 @@ def link_on_the_way(base: Path, files: Iterable[str]) -> Path | None:
     return next(found, None)
 
 
+def file_on_the_way(base: Path, files: Iterable[str]) -> Path | None:
+    """Return something that is no directory, where some files need one."""
+    ways = {parent for file in files for parent in (base / file).parents}
+    found = (way for way in sorted(ways) if base in way.parents and not way.is_dir())
+    return next((way for way in found if os.path.lexists(way)), None)
+
+
+def take_back(written: Sequence[Path], error: OSError) -> None:
+    """Remove files that were created, the last of which met an error.
+
+    It stays if that says that it is somebody else's.
+    """
+    for path in written[:-1] if isinstance(error, FileExistsError) else written:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def create(base: Path, file: str, text: str) -> None:
     """Write a file that is not there yet, below a directory that is made if need be.
 

@@ -1,6 +1,8 @@
 """Status after status, of manifests that are read again when one of their files has changed.
 
-While they are invalid, what they said before is what counts; so it is with the lockfile. Changes
+Where the project is a single file, that is read at every look, and so is what it refers to: reading
+alone tells what that is, and takes little. What else lies beside it is not looked at. While
+manifests are invalid, what they said before is what counts; so it is with the lockfile. Changes
 nothing.
 """
 
@@ -42,8 +44,17 @@ class Look:
 
 
 def seen(place: Place) -> Snapshot:
-    """Return what the files of a project look like now, the lockfile left out."""
+    """Return what the files of a project look like now, the lockfile left out.
+
+    Of a single file that is nothing.
+    """
+    if _is_one_file(place):
+        return frozenset()
     return snapshot(place.root, {str(place.lockfile.resolve())})
+
+
+def _is_one_file(place: Place) -> bool:
+    return place.root != place.manifests
 
 
 @dataclass(slots=True)
@@ -89,16 +100,16 @@ class Looking:
                         break
 
     def _is_read_again(self) -> bool:
-        now = seen(self.place)
-        if now == self.before:
+        """Read the manifests if there is need to; return whether they say something else now."""
+        now, before, old = seen(self.place), self.before, self.desired
+        if now == before and not _is_one_file(self.place):
             return False
         self.before = now
         try:
             self.desired, self.trouble = load(self.place, self.scope).desired, ""
         except (InvalidManifestsError, UsageError) as error:
             self.trouble = _why(error)
-            return False
-        return True
+        return self.desired != old
 
 
 def _why(error: InvalidManifestsError | UsageError) -> str:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _MOST_NAMED = 10
 #: How far jobs have got, which may change while a person reads.
 _MOVING = frozenset({"lines", "expected", "message"})
-#: What is compared by itself, or says nothing of what would be done.
-_APART = frozenset({"format", "digest", "api_url", "options"})
+#: What is compared by itself, or shapes the plan that is made anew.
+_APART = frozenset({"format", "digest", "options"})
 #: The most bytes that a saved plan may have.
 _LARGEST = 50_000_000
 

@@ -217,6 +217,20 @@ def test_a_file_edited_by_hand_is_refused(
     assert not project.lockfile.exists()
 
 
+def test_a_file_that_names_another_api_than_its_digest_is_refused(
+    project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(project, file)
+    shown = {**json.loads(file.read_text()), "api_url": "https://staging.example"}
+    file.write_text(json.dumps(shown))
+    methods = watched_methods(monkeypatch)
+    refused = apply(project, file, "--yes")
+    assert refused.code == ExitCode.BLOCKED
+    assert "does not tell what would be done (see its api_url)" in refused.err
+    assert set(methods) == {"GET"}
+    assert not project.lockfile.exists()
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"format": "reconciler/plan/v2"}'])
 def test_what_is_no_saved_plan_is_invalid(project: Project, file: Path, text: str) -> None:
     file.write_text(text)

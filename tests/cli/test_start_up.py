@@ -49,6 +49,26 @@ _OFFLINE = {
     "reconciler.client",
     "reconciler.engine",
 }
+#: What no command imports to whose manifests nothing can be said, and which have no sets.
+_FINDING_FAULTS = {
+    "reconciler.core.declare.sets",
+    "reconciler.core.schema.explaining",
+    "reconciler.manifests.examining",
+    "reconciler.manifests.expansion",
+    "reconciler.manifests.explaining",
+    "reconciler.manifests.json_text",
+    "reconciler.manifests.lists",
+    "reconciler.manifests.reader",
+}
+#: What is about live state, or writes.
+_LIVE = {
+    "reconciler.core.expected",
+    "reconciler.core.model.lock",
+    "reconciler.core.model.observed",
+    "reconciler.core.model.plan",
+    "reconciler.workflow.access",
+    "tempfile",
+}
 _PARSING = {"yaml", "jsonschema_rs", "pathspec"}
 _RUNNING = {
     "reconciler.core.model.events",
@@ -62,6 +82,14 @@ _RUNNING = {
     "reconciler.service",
     "reconciler.workflow.saved",
 }
+
+
+_SAID = """\
+apiVersion: reconciler/v1
+kind: Prompt
+metadata: {repo: coding, name: said}
+spec: {messages_file: messages.json}
+"""
 
 
 class Done(NamedTuple):
@@ -85,7 +113,9 @@ def started(*arguments: str, environment: Mapping[str, str] | None = None) -> Do
     return Done(done.returncode, done.stdout, frozenset(imported.split()))
 
 
-@pytest.mark.parametrize("name", sorted(_NEVER | _OFFLINE | _PARSING | _RUNNING))
+@pytest.mark.parametrize(
+    "name", sorted(_NEVER | _OFFLINE | _FINDING_FAULTS | _LIVE | _PARSING | _RUNNING)
+)
 def test_what_is_not_imported_exists(name: str) -> None:
     assert find_spec(name)
 
@@ -130,7 +160,18 @@ def test_valid_manifests_are_checked_without_what_speaks_explains_or_draws(
 ) -> None:
     done = started("validate", str(project.root))
     assert done.code == 0
-    assert (_NEVER | _OFFLINE | _RUNNING) & done.imported == set()
+    avoided = _NEVER | _OFFLINE | _FINDING_FAULTS | _LIVE | _RUNNING
+    assert avoided & done.imported == set()
+
+
+def test_lists_in_files_are_read_without_what_finds_the_faults_of_manifests(
+    project: Project,
+) -> None:
+    (project.root / "messages.json").write_text('[{"role": "user", "content": "Hello."}]')
+    project.write("said.yaml", _SAID)
+    done = started("validate", str(project.root))
+    examining = {"reconciler.manifests.examining", "reconciler.manifests.expansion"}
+    assert (done.code, examining & done.imported) == (0, set())
 
 
 def test_a_plan_of_what_is_converged_is_made_without_what_carries_plans_out(
@@ -139,7 +180,7 @@ def test_a_plan_of_what_is_converged_is_made_without_what_carries_plans_out(
     assert project.run("apply").code == 0
     done = started("plan", str(project.root), *project.access, environment=project.environment)
     assert (done.code, done.out) == (0, "Nothing to do: live state satisfies every manifest.\n")
-    assert (_NEVER | _RUNNING) & done.imported == set()
+    assert (_NEVER | _FINDING_FAULTS | _RUNNING | {"tempfile"}) & done.imported == set()
 
 
 def test_an_offline_plan_is_made_without_what_speaks_to_an_api(project: Project) -> None:
@@ -149,7 +190,8 @@ def test_an_offline_plan_is_made_without_what_speaks_to_an_api(project: Project)
         0,
         "Nothing to do, as far as the lockfile knows.",
     )
-    assert (_NEVER | (_OFFLINE - {"_hashlib"})) & done.imported == set()
+    avoided = _NEVER | _FINDING_FAULTS | (_OFFLINE - {"_hashlib"}) | {"tempfile"}
+    assert avoided & done.imported == set()
 
 
 def test_where_nothing_pulled_lies_here_a_plan_does_without_what_compares_it(

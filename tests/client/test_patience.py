@@ -10,8 +10,10 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import VirtualClock, virtual
+from virtual_time import clock as virtual_clock
 
-from reconciler.client import Api, Http, HttpSettings
+from reconciler.client import Api, Http, HttpSettings, transport
 from reconciler.client.http import RetryPolicy
 from reconciler.core.errors import ApiError, UnreachableError
 from reconciler.core.model.desired import Stage
@@ -28,6 +30,10 @@ ATTEMPTS = RetryPolicy().attempts
 def limited(retry_after: str | None = None, **headers: str) -> Answer:
     given = {**headers, **({} if retry_after is None else {"Retry-After": retry_after})}
     return answer(429, {"error": "Too many requests"}, given)
+
+
+def busy(retry_after: str) -> Answer:
+    return answer(503, {"error": "Busy"}, {"Retry-After": retry_after})
 
 
 @asynchronous
@@ -169,6 +175,26 @@ async def test_retry_after_may_be_a_date() -> None:
     assert server.clock.now() == pytest.approx(30)
 
 
+@asynchronous
+async def test_a_fault_that_says_when_it_is_over_holds_up_everybody_until_then() -> None:
+    told: list[float] = []
+    async with speaking(busy("45"), REPO, held=told.append) as (api, server):
+        assert await api.repo("r") == LiveRepo("m")
+        await api.repo("r")
+    assert all(request.at >= 45 for request in server.requests[1:])
+    assert told == [45.0]
+
+
+@pytest.mark.parametrize("header", ["3600", "soon", "-5"])
+@asynchronous
+async def test_a_fault_that_lasts_is_told_and_not_waited_for(header: str) -> None:
+    async with speaking(busy(header)) as (api, server):
+        with pytest.raises(UnreachableError, match="Busy"):
+            await api.repo("r")
+    assert len(server.requests) == ATTEMPTS
+    assert 1 < server.clock.now() < 60
+
+
 @pytest.mark.parametrize("header", ["soon", "", "nan", "-5", "Wed, 99 Foo", "inf", "1e300"])
 @asynchronous
 async def test_a_retry_after_without_meaning_neither_hurts_nor_hangs(header: str) -> None:
@@ -197,6 +223,37 @@ async def test_a_429_holds_up_the_whole_client() -> None:
         await asyncio.gather(early, *(api.repo("r") for _ in range(20)))
     assert all(request.at >= 60 for request in server.requests[1:])
     assert len(server.requests) == 22
+
+
+class Limiting:
+    """Takes a second for every request, and answers the first with a hold of a minute."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.sent: list[float] = []
+        self._clock = clock
+
+    async def send(self, method: str, path: str, body: bytes | None) -> transport.Answer:
+        is_first = not self.sent
+        self.sent.append(self._clock.now())
+        await self._clock.sleep(1)
+        if is_first:
+            return transport.Answer(429, "", [(b"retry-after", b"60")], b"{}")
+        return transport.Answer(200, "", [], b"{}")
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+@virtual
+async def test_a_429_holds_up_what_waits_for_its_turn_as_well() -> None:
+    time = virtual_clock()
+    carrier = Limiting(time)
+    settings = HttpSettings("http://127.0.0.1", KEY, concurrency=2)
+    async with Http(settings, time, connect=lambda _: carrier) as http:
+        await asyncio.gather(*(Api(http).repo("r") for _ in range(20)))
+    held = [at for at in carrier.sent if at > 0]
+    assert len(held) == 19
+    assert min(held) == 61
 
 
 @asynchronous

@@ -13,7 +13,7 @@ from reconciler.core.model.observed import LiveStage
 from reconciler.engine.convergence import PATIENCE
 from reconciler.engine.pacing import LOOPBACK
 
-from .support import REPO, World, declare, stim_only, target
+from .support import REPO, Memory, World, declare, stim_only, target
 
 STIM, ROLLOUT = Stage.STIM, Stage.ROLLOUT
 LOST = UnreachableError("no answer in time")
@@ -248,6 +248,21 @@ async def test_an_accepted_shortfall_is_told_of_and_the_rollout_runs() -> None:
     assert any("80 / 90" in event.message for event in ran.told(EventKind.WARNING))
     rollout = world.lockfile.stage("a", ROLLOUT)
     assert (rollout.lines, rollout.expected) == (400, 400)
+
+
+@virtual
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_an_accepted_shortfall_is_told_of_by_every_run(adopted: bool) -> None:
+    world = World()
+    world.api.plays("a", STIM, Job(lines=80))
+    documents = [target("a", stim={"min_lines": 90}, policy={"on_shortfall": "accept"})]
+    await world.apply(*documents)
+    if adopted:
+        world.lockfile = world.writer = Memory(world.api.journal)
+    ran = await world.apply(*documents)
+    assert ran.code is ExitCode.OK
+    told = [(event.stage, event.message) for event in ran.told(EventKind.WARNING)]
+    assert told == [(STIM, "80 / 90 lines: fewer than wanted, accepted")]
 
 
 @virtual

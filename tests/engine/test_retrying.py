@@ -152,3 +152,11 @@ async def test_a_failure_without_a_reason_is_told_as_such() -> None:
     ran = await world.apply(stim_only("a", policy={"retries": 0}))
     assert ran.code is ExitCode.BLOCKED
     assert "no reason" in ran.message("a")
+
+
+@virtual
+async def test_an_outage_that_is_over_does_not_count_against_a_later_one() -> None:
+    world = World()
+    world.api.plays("a", STIM, Job(seconds=300, error="boom"), Job())
+    world.api.fail("run", UnreachableError("no answer"), lost=True)
+    assert (await world.apply(stim_only("a", policy={"retries": 1}))).code is ExitCode.OK

@@ -9,6 +9,7 @@ import yaml
 from cli.project import PROMPTS, Project, target
 
 from reconciler.core.errors import ExitCode
+from reconciler.workflow.directories import create
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,59 @@ def test_nothing_is_written_through_a_link(live: Project, tmp_path: Path, inside
     assert "Nothing was written. Put a directory in its place, or say --out DIR" in done.err
     assert not list(elsewhere.iterdir())
     assert not [path for path in tmp_path.joinpath("copy").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ("coding", "coding is no directory"),
+        ("coding/prompts", "coding/prompts is no directory"),
+        ("coding/questions", "coding/questions is no directory"),
+        ("coding/targets.yaml/x", "not written over"),
+    ],
+)
+def test_what_stands_in_the_way_is_told_before_anything_is_written(
+    live: Project, tmp_path: Path, there: str, told: str
+) -> None:
+    path = tmp_path / "copy" / there
+    path.parent.mkdir(parents=True)
+    path.touch()
+    done = at(live, tmp_path / "copy").run("import", "--repo", "coding")
+    assert (done.code in {ExitCode.ERROR, ExitCode.BLOCKED}, done.out) == (True, "")
+    assert told in done.err
+    assert "Nothing was written" in done.err
+    assert [path for path in tmp_path.joinpath("copy").rglob("*") if path.is_file()] == [path]
+
+
+def test_where_writing_fails_halfway_nothing_is_left(
+    live: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(base: Path, file: str, text: str) -> None:
+        if file.endswith(".txt"):
+            raise OSError(28, "No space left on device", str(base / file))
+        create(base, file, text)
+
+    copy = at(live, tmp_path / "copy")
+    with monkeypatch.context() as patch:
+        patch.setattr("reconciler.workflow.importing.verbs.create", full)
+        done = copy.run("import", "--repo", "coding")
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert "one.txt: No space left on device" in done.err
+    assert not [path for path in copy.root.rglob("*") if path.is_file()]
+    assert copy.run("import", "--repo", "coding").code == ExitCode.OK
+
+
+def test_what_is_not_read_as_a_manifest_is_told(live: Project, tmp_path: Path) -> None:
+    copy = at(live, tmp_path / "copy")
+    copy.write(".reconcilerignore", "targets.yaml\n")
+    done = copy.run("import", "--repo", "coding", "--format", "json")
+    ignored = copy.root / "coding/targets.yaml"
+    (note,) = (note for note in done.json["notes"] if "ignore" in note)
+    assert (
+        note == f"{ignored} is not read as a manifest: {copy.root / '.reconcilerignore'} lists it"
+    )
+    copy.write(".reconcilerignore", "[\n!")
+    assert copy.run("import", "--repo", "coding").code == ExitCode.INVALID
 
 
 def test_what_is_declared_already_is_left_out(live: Project, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cli.project import Ended, ended
 
 from reconciler import schema_files
 from reconciler.core.errors import ExitCode
+from reconciler.workflow.directories import create
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,6 +180,167 @@ def test_whose_ci_it_is_is_found_out_unless_it_is_said(
     assert Path(".gitlab").exists() is (expected == "gitlab")
 
 
+@pytest.mark.parametrize(
+    ("questions", "count"),
+    [(b"Mine?", 1), (b"One?\r\n\r\n Two? \r\n", 2), (b"\xef\xbb\xbfWhy?\n" * 600, 600)],
+)
+def test_questions_that_are_there_are_used(
+    cli: Callable[..., Ended], questions: bytes, count: int
+) -> None:
+    Path("questions.txt").write_bytes(questions)
+    Path("prompts").mkdir()
+    Path("prompts/assistant.md").write_text("Be mine.\n")
+    assert cli("init").code == ExitCode.OK
+    assert cli("validate").err == ""
+    plan = cli("plan", "--local", "--format", "json").json
+    assert plan["estimate"]["stim_lines"] == count
+    desired = yaml.safe_load(Path("targets.yaml").read_text())["desired"]
+    assert desired == {"stim": {"min_lines": count}, "rollout": {"min_lines": 2 * count}}
+    assert Path("questions.txt").read_bytes() == questions
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("questions.txt", b"", "questions.txt:1:1: this file holds no question"),
+        ("questions.txt", b"caf\xe9?\n", "questions.txt:1:4: byte 0xE9 is not UTF-8"),
+        ("prompts/assistant.md", b"\xff\xfe", "prompts/assistant.md:1:1: this file is in UTF-16"),
+        ("prompts/assistant.md", b"x" * 10_000_001, "prompts/assistant.md is larger than 10 MB"),
+        (".reconcilerignore", b"targets.yaml\n", ".reconcilerignore leaves out targets.yaml"),
+        (".reconcilerignore", b"*\n", ".reconcilerignore leaves out project.yaml"),
+        (".reconcilerignore", b"[\n!", ".reconcilerignore:"),
+        ("reconciler.lock", b"other: true\n", "reconciler.lock"),
+        ("prompts", b"a file", "prompts is no directory"),
+        (".vscode", b"a file", ".vscode is no directory"),
+        (".github", b"a file", ".github is no directory"),
+        (".github/workflows/reconciler-plan.yml/x", b"", "reconciler-plan.yml is a directory"),
+        ("questions.txt/x", b"", "questions.txt is a directory"),
+        ("targets.yaml/x", b"", "targets.yaml is a directory"),
+        (".gitignore/x", b"", ".gitignore is a directory"),
+        (".gitattributes/x", b"", ".gitattributes is a directory"),
+        ("reconciler.schema.json/x", b"", "reconciler.schema.json is a directory"),
+    ],
+)
+@needs_git
+def test_beside_what_a_project_cannot_be_begun_with_nothing_is_written(
+    cli: Callable[..., Ended], file: str, content: bytes, told: str
+) -> None:
+    begin(GITHUB)
+    path = Path("" if file.startswith((".vscode", ".github")) else "models", file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    before, config = tree(), Path(".git/config").read_bytes()
+    done = cli("init", "models")
+    assert done.code in {ExitCode.ERROR, ExitCode.INVALID}
+    assert done.out == ""
+    assert told in done.err
+    assert "Nothing was written" in done.err
+    assert "internal" not in done.err
+    assert (tree(), Path(".git/config").read_bytes()) == (before, config)
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "told"),
+    [("nowhere", "is a link to nothing"), ("../outside.txt", "is a link that leads out of models")],
+)
+def test_content_behind_a_link_that_no_manifest_may_follow_is_not_begun_with(
+    cli: Callable[..., Ended], leads_to: str, told: str
+) -> None:
+    Path("models").mkdir()
+    Path("outside.txt").write_text("Whose?\n")
+    Path("models/questions.txt").symlink_to(leads_to)
+    done = cli("init", "models")
+    assert (done.code, done.out) == (ExitCode.INVALID, "")
+    assert f"models/questions.txt {told}; a project cannot be begun beside that" in done.err
+    assert [path.name for path in Path("models").iterdir()] == ["questions.txt"]
+
+
+def test_where_writing_fails_halfway_nothing_is_left(
+    cli: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project that was begun in part would be taken for one that needs nothing more."""
+
+    def full(base: Path, file: str, text: str) -> None:
+        if file == "questions.txt":
+            raise OSError(28, "No space left on device", str(base / file))
+        create(base, file, text)
+
+    Path(".gitignore").write_text("dist/\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("reconciler.workflow.scaffold.verb.create", full)
+        done = cli("init")
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert "cannot write questions.txt: No space left on device" in done.err
+    assert tree() == {".gitignore": b"dist/\n"}
+    assert cli("init").code == ExitCode.OK
+    assert tree().keys() == ALWAYS
+
+
+@needs_git
+@pytest.mark.parametrize("pattern", ["*.lock", "*.txt", "models/", "*"])
+def test_what_git_would_leave_out_is_told(cli: Callable[..., Ended], pattern: str) -> None:
+    begin()
+    Path(".gitignore").write_text(f"dist/\n{pattern}\n")
+    done = cli("init", "models", "--format", "json")
+    left_out = {"*.lock": "reconciler.lock", "*.txt": "questions.txt"}.get(pattern, "")
+    (note,) = done.json["notes"]
+    assert note.startswith(f"git ignores {Path('models', left_out)}")
+    assert f".gitignore:2: {pattern}" in note
+    assert f"warning: {note}" in done.err
+
+
+@needs_git
+def test_git_checks_lockfiles_and_prompts_out_as_they_are(cli: Callable[..., Ended]) -> None:
+    begin()
+    git("config", "core.autocrlf", "true")
+    assert cli("init").code == ExitCode.OK
+    assert cli("apply", "--local").code == ExitCode.OK
+    before = Path("reconciler.lock").read_bytes()
+    git("add", ".")
+    git("-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "x")
+    Path("reconciler.lock").unlink()
+    for name in MANIFESTS:
+        Path(name).unlink()
+    git("checkout", "--", ".")
+    assert b"\r\n" in Path("project.yaml").read_bytes()
+    assert Path("reconciler.lock").read_bytes() == before
+    assert cli("plan", "--local", "--detailed-exitcode").code == ExitCode.OK
+    assert cli("apply", "--local").code == ExitCode.OK
+    assert Path("reconciler.lock").read_bytes() == before
+
+
+def test_a_lockfile_that_is_there_is_told(cli: Callable[..., Ended]) -> None:
+    assert cli("init", "first").code == ExitCode.OK
+    assert cli("apply", "--local", "first").code == ExitCode.OK
+    Path("second").mkdir()
+    shutil.copy("first/reconciler.lock", "second")
+    done = cli("init", "second", "--format", "json")
+    assert done.code == ExitCode.OK
+    (note,) = done.json["notes"]
+    assert note.startswith("second/reconciler.lock is there already and records 4 resources")
+    assert cli("init", "first", "--format", "json").json["notes"] == []
+
+
+@needs_git
+def test_a_project_that_would_read_this_one_is_told(cli: Callable[..., Ended]) -> None:
+    begin()
+    assert cli("init", "--ci", "none").code == ExitCode.OK
+    done = cli("init", "deep/down", "--format", "json")
+    (note,) = done.json["notes"]
+    assert "list deep/down/ in .reconcilerignore" in note
+    Path(".reconcilerignore").write_text("deep/down/\n")
+    assert cli("validate").code == ExitCode.OK
+    assert cli("validate", "deep/down").code == ExitCode.OK
+
+
+def test_lines_are_added_with_the_line_ends_of_a_file(cli: Callable[..., Ended]) -> None:
+    Path(".gitignore").write_bytes(b"dist/\r\n")
+    assert cli("init").code == ExitCode.OK
+    assert Path(".gitignore").read_bytes() == b"dist/\r\n.reconciler/\r\noutputs/\r\n"
+    assert cli("init").code == ExitCode.OK
+    assert Path(".gitignore").read_bytes() == b"dist/\r\n.reconciler/\r\noutputs/\r\n"
+
+
 def test_what_is_there_is_kept_and_told(cli: Callable[..., Ended]) -> None:
     Path("questions.txt").write_text("Mine?\n")
     Path("reconciler.schema.json").symlink_to("nowhere")
@@ -209,13 +371,14 @@ def test_beside_yaml_of_others_nothing_is_begun(cli: Callable[..., Ended]) -> No
 @pytest.mark.parametrize("before", ["", "dist/", "dist/\n", ".reconciler\ndist/\n"])
 def test_lines_are_added_to_what_git_ignores(cli: Callable[..., Ended], before: str) -> None:
     Path(".gitignore").write_text(before)
-    Path(".gitattributes").write_text("reconciler.lock merge=union\n")
+    mine = "reconciler.lock merge=union\nprompts/** -text\n"
+    Path(".gitattributes").write_text(mine)
     assert "extended .gitignore\n" in cli("init").out
     lines = Path(".gitignore").read_text().splitlines()
     assert lines[: len(before.split())] == before.split()
     assert {line.strip("/") for line in lines} >= {".reconciler", "outputs"}
     assert len(lines) == len({line.strip("/") for line in lines})
-    assert Path(".gitattributes").read_text() == "reconciler.lock merge=union\n"
+    assert Path(".gitattributes").read_text() == mine
 
 
 def test_lines_are_added_whatever_else_a_file_holds_but_not_behind_a_link(
@@ -227,7 +390,7 @@ def test_lines_are_added_whatever_else_a_file_holds_but_not_behind_a_link(
     done = cli("init")
     assert Path(".gitignore").read_bytes() == b"caf\xe9\n.reconciler/\noutputs/\n"
     assert Path("elsewhere").read_text() == "*.png binary\n"
-    assert "add to .gitattributes, which is a link: reconciler.lock merge=reconciler" in done.err
+    assert "add to .gitattributes, which is a link: reconciler.lock text eol=lf merge=" in done.err
 
 
 def test_a_directory_with_a_space_is_quoted_where_a_shell_will_read_it(

@@ -36,7 +36,7 @@ KIN = st.builds(
         st.just(PROMPT), st.builds(LockedPrompt, st.sampled_from([DIGEST, OTHER]), st.just("p"))
     ),
     targets=st.dictionaries(
-        st.sampled_from([TARGET, replace(TARGET, name="second")]),
+        st.sampled_from([TARGET, TARGET.called("second")]),
         st.builds(
             LockedTarget,
             digest=st.sampled_from([DIGEST, DIGEST, OTHER]),
@@ -178,7 +178,7 @@ def test_what_cannot_be_the_same_thing_is_not_merged(theirs: Lock) -> None:
         merge(None, ours, theirs)
     merged = merge_texts("", lockfile.render(ours), lockfile.render(theirs))
     assert merged.conflict
-    assert salvage(merged.text, "https://c") is None
+    assert salvage(merged.text, "https://c") == ours
 
 
 def test_texts_without_a_common_past_are_merged() -> None:
@@ -192,6 +192,72 @@ def test_a_side_that_cannot_be_read_leaves_both_between_markers(broken: str) -> 
     with pytest.raises(lockfile.ConflictMarkersError) as caught:
         lockfile.parse(merged.text, "x")
     assert salvage(caught.value.text, EXAMPLE.api_url) == EXAMPLE
+
+
+def test_two_base_models_cost_no_attempts() -> None:
+    ours = replace(with_stim(FAILED), repos={REPO: LockedRepo("m")})
+    theirs = replace(with_stim(AGAIN), repos={REPO: LockedRepo("another")})
+    saved = salvage(merge_texts("", lockfile.render(ours), lockfile.render(theirs)).text, "local")
+    assert saved
+    assert stim(saved) == AGAIN
+
+
+BLOCK = """\
+  coding/coding_target:
+    digest: {digest}
+    live_name: t
+    stim:
+      attempts: {attempts}
+      lines: 1
+      status: failed
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("attempts", [(1, 3), (3, 1)])
+def test_a_block_that_a_merge_of_git_has_doubled_costs_no_attempts(
+    attempts: tuple[int, int], end: str
+) -> None:
+    """Without the driver git may take one target from both sides and see no conflict."""
+    head = lockfile.render(with_stim(None)).partition("  coding/")[0]
+    blocks = [BLOCK.format(digest=DIGEST, attempts=number) for number in attempts]
+    doubled = (head + "".join(blocks)).replace("\n", end)
+    with pytest.raises(
+        lockfile.ConflictMarkersError, match=r"coding/coding_target.* twice"
+    ) as told:
+        lockfile.parse(doubled, "x")
+    assert "refresh" in told.value.hint
+    saved = salvage(told.value.text, "local")
+    assert saved
+    assert stim(saved) == LockedStage("failed", 1, attempts=3)
+    merged = merge_texts("", doubled, lockfile.render(with_stim(COMPLETE)))
+    assert merged.conflict
+
+
+def test_a_target_and_a_prompt_of_one_name_are_not_the_same_twice() -> None:
+    lock = replace(
+        with_stim(RUNNING), prompts={TARGET._replace(kind=Kind.PROMPT): LockedPrompt(DIGEST, "p")}
+    )
+    assert lockfile.parse(lockfile.render(lock), "x") == lock
+
+
+ADDRESSES = ["https://API.Example/v", "HTTPS://api.example/v", "https://api.example/v/"]
+
+
+@pytest.mark.parametrize("written", ADDRESSES)
+def test_one_api_whose_address_is_written_in_two_ways_is_one(written: str) -> None:
+    url = "https://api.example/v"
+    ours = replace(with_stim(AGAIN), api_url=url)
+    theirs = lockfile.render(replace(with_stim(FAILED), api_url=written))
+    base = lockfile.render(replace(with_stim(FAILED), api_url=written))
+    assert merge_texts(base, lockfile.render(ours), theirs) == Merged(lockfile.render(ours))
+    assert merge_texts(base, theirs, lockfile.render(ours)) == Merged(lockfile.render(ours))
+    for sides in ((lockfile.render(ours), theirs), (theirs, "version: 7\n")):
+        torn = "<<<<<<< HEAD\n{}=======\n{}>>>>>>> theirs\n".format(*sides)
+        saved = salvage(torn, url)
+        assert saved
+        assert saved.api_url == url
+        assert stim(saved) == (AGAIN if sides[0] != theirs else FAILED)
 
 
 @given(KIN, KIN, st.sampled_from(["merge", "diff3"]))

@@ -268,7 +268,53 @@ def test_what_is_not_utf8_is_an_invalid_lockfile(path: Path) -> None:
     path.write_bytes(b"version: 1\n# caf\xe9\n")
     with pytest.raises(InvalidLockfileError, match="UTF-8") as caught:
         Store(path).read()
-    assert caught.value.hint
+    assert "Delete the file" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04\xff", b"caf\xe9\n", "version: 1\n".encode("utf-16"), b"x" * 21_000_000],
+    ids=["binary", "latin-1", "utf-16", "huge"],
+)
+def test_nobody_is_told_to_delete_what_is_something_else(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InvalidLockfileError) as caught:
+        Store(path).read()
+    assert "Delete" not in caught.value.hint
+    assert "--lockfile" in caught.value.hint
+
+
+def test_a_lockfile_that_has_grown_too_large_may_be_deleted(path: Path) -> None:
+    path.write_bytes(render(lock("m")).encode() + b"#" * 21_000_000)
+    with pytest.raises(InvalidLockfileError, match="larger than 20 MB") as caught:
+        Store(path).read()
+    assert "Delete the file" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["directory", "pipe", "device"])
+def test_nobody_is_told_to_delete_what_is_no_file(path: Path, what: str) -> None:
+    if what == "directory":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    with pytest.raises(InvalidLockfileError, match="is not a regular file") as caught:
+        Store(path).read()
+    assert "Delete" not in caught.value.hint
+    assert "--lockfile" in caught.value.hint
+
+
+def test_lines_that_end_as_on_windows_are_no_reason_to_write(path: Path) -> None:
+    """Git makes them so in a checkout with core.autocrlf, where nothing asks for others."""
+    there = render(lock("m")).replace("\n", "\r\n").encode()
+    path.write_bytes(there)
+    store = Store(path)
+    assert store.read() == lock("m")
+    assert not store.write(lock("m"))
+    assert path.read_bytes() == there
+    assert store.write(lock("n"))
+    assert path.read_bytes() == render(lock("n")).encode()
 
 
 def test_a_reader_never_sees_half_a_file(path: Path) -> None:

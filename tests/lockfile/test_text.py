@@ -27,6 +27,18 @@ def test_the_example_has_exactly_the_bytes_of_the_contract() -> None:
     assert lockfile.parse(EXAMPLE_TEXT, "x") == EXAMPLE
 
 
+def test_another_indentation_is_read_as_well() -> None:
+    targets = {
+        ResourceId(Kind.TARGET, "r", name): LockedTarget(
+            OTHER, name, stages={Stage.STIM: LockedStage("complete", 1, 1)}
+        )
+        for name in "ab"
+    }
+    text = lockfile.render(Lock("local", targets=targets))
+    narrow = re.sub("^ +", lambda found: found[0][::2], text, flags=re.MULTILINE)
+    assert lockfile.parse(narrow, "x") == Lock("local", targets=targets)
+
+
 def test_what_appears_only_now_and_then_has_its_place() -> None:
     stim = LockedStage("failed", 3, 8, attempts=2, error='disk: "full"', output=DIGEST)
     entry = LockedTarget(OTHER, "a-12345678", prevent_destroy=False, stages={Stage.STIM: stim})
@@ -184,6 +196,42 @@ def test_conflict_markers_are_found_whatever_ends_a_line() -> None:
     assert "conflict" in error.message
 
 
+@pytest.mark.parametrize("marker", ["<<<<<<<", "=======", ">>>>>>>"])
+def test_a_marker_that_was_left_alone_is_found_whatever_ends_its_line(marker: str) -> None:
+    error = refused("\r\n".join([*EXAMPLE_TEXT.splitlines(), marker, ""]))
+    assert "conflict" in error.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Heading\n=======\n\nSome words.\n",
+        "=======\nHeading\n=======\n",
+        "kind: Repo\nmetadata:\n  name: a\n---\nkind: Repo\nmetadata:\n  name: a\n",
+        "<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> theirs\n",
+        "<<<<<<< HEAD\nversion: '3'\n=======\nversion: '4'\n>>>>>>> theirs\nservices: {}\n",
+    ],
+)
+def test_traces_of_a_merge_in_something_else_do_not_make_it_a_lockfile(text: str) -> None:
+    """Else `refresh` would write over it."""
+    error = refused(text)
+    assert not isinstance(error, lockfile.ConflictMarkersError)
+    assert "Delete" not in error.hint
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        f"<<<<<<< ours\n=======\n{EXAMPLE_TEXT}>>>>>>> theirs\n",
+        f"<<<<<<< ours\r\n{EXAMPLE_TEXT}=======\r\n>>>>>>> theirs\r\n",
+        "# Written by reconciler\n<<<<<<< a\nversion: 1\n=======\nversion: 2\n>>>>>>> b\n",
+        "version: 1\n<<<<<<< a\napi_url: a\n||||||| c\n=======\napi_url: b\n>>>>>>> b\n",
+    ],
+)
+def test_a_torn_lockfile_is_one_wherever_it_is_torn(torn: str) -> None:
+    assert isinstance(refused(torn), lockfile.ConflictMarkersError)
+
+
 def test_something_like_a_marker_inside_a_sentence_is_none() -> None:
     seen = LockedStage("failed", 0, error="<<<<<<< HEAD\n=======\n>>>>>>> x")
     entry = LockedTarget(DIGEST, "a", stages={Stage.STIM: seen})
@@ -259,7 +307,18 @@ MANIFEST = "apiVersion: reconciler/v1\nkind: Repo\nmetadata: {name: r}\n"
 
 
 @pytest.mark.parametrize(
-    "text", [MANIFEST, f"{MANIFEST}---\n{MANIFEST}", "[1, 2]", "just words", "a: [", "\x00\x01"]
+    "text",
+    [
+        MANIFEST,
+        f"{MANIFEST}---\n{MANIFEST}",
+        "[1, 2]",
+        "just words",
+        "a: [",
+        "\x00\x01",
+        "version: '3.8'\nservices: {}\n",
+        "version: 1\nupdates: []\n",
+        "repos:\n- repo: https://github.com/pre-commit/pre-commit-hooks\n",
+    ],
 )
 def test_nobody_is_told_to_delete_what_does_not_begin_like_a_lockfile(text: str) -> None:
     error = refused(text)
@@ -273,6 +332,9 @@ def test_nobody_is_told_to_delete_what_does_not_begin_like_a_lockfile(text: str)
         EXAMPLE_TEXT.replace("lines: 100", "lines: many"),
         EXAMPLE_TEXT.replace("complete", "[", 1),
         "version: 1\nprompts: [\n",
+        "\ufeff# Written by reconciler; commit it\n<garbage>",
+        "version: 1\n",
+        "",
     ],
 )
 def test_a_damaged_lockfile_may_be_deleted(text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from reconciler.core.errors import ExitCode, InvalidManifestsError
-from reconciler.manifests import load, reader
+from reconciler.manifests import load, parser
 
 CASES = sorted(path for path in (Path(__file__).parent / "bad").iterdir() if path.is_dir())
 #: Where PyYAML's own parser sees the same fault at another column, or in another way.
@@ -30,7 +30,7 @@ def test_bad_manifests_are_told_exactly(case: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_without_libyaml_it_is_the_same(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(parser, "_Loader", yaml.SafeLoader)
     monkeypatch.chdir(case)
     expected = (case / "expected.txt").read_text().splitlines()
     found = complaints(Path())

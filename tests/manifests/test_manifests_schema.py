@@ -13,7 +13,9 @@ from reconciler.core import durations
 from reconciler.core.model.desired import OnChange, OnShortfall
 from reconciler.core.model.manifest import Kind
 from reconciler.core.names import NAME, RESERVED, is_name, nearest, suggest
-from reconciler.core.schema.checking import Checker, SchemaProblem, quoted, spelled
+from reconciler.core.schema.checking import Checker
+from reconciler.core.schema.explaining import SchemaProblem
+from reconciler.core.schema.wording import quoted, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,12 +113,21 @@ def test_where_a_target_wants_no_text_a_template_takes_an_expression() -> None:
                 assert target.problems({where: {name: "${{ matrix.x }}"}}) == [], name
 
 
+@pytest.mark.parametrize("name", sorted(DEFS))
+def test_a_definition_checked_by_itself_means_the_same(name: str) -> None:
+    among_all = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": DEFS})
+    alone = Checker(SCHEMA, name)
+    values: list[Any] = [None, True, 1, "stim", [], ["stim"], {}, {"spec": {}}, {"type": "persona"}]
+    for value in values:
+        assert alone.is_valid(value) == among_all.is_valid(value)
+
+
 def test_the_schema_knows_what_the_code_knows() -> None:
     assert SCHEMA["properties"]["kind"]["enum"] == [kind.value for kind in Kind]
     policy = DEFS["targetPolicy"]["properties"]
     assert policy["on_change"]["enum"] == [choice.value for choice in OnChange]
     assert policy["on_shortfall"]["enum"] == [choice.value for choice in OnShortfall]
-    assert DEFS["name"]["pattern"] == f"^{NAME.pattern}$"
+    assert DEFS["name"]["pattern"] == f"^{NAME}$"
     assert {DEFS["name"]["not"]["const"]} == RESERVED
 
 

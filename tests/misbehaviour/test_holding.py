@@ -52,6 +52,27 @@ def test_a_timeout_bounds_reading_live_state(project: Project, meddler: Meddler)
     assert not project.lockfile.exists()
 
 
+@pytest.mark.parametrize("writes", ["POST .*", "POST .*/targets.*", "POST .*/stim"])
+def test_a_timeout_bounds_creating_and_starting(
+    project: Project, meddler: Meddler, writes: str
+) -> None:
+    meddler.on(writes, LIMITED)
+    ended = project.run("apply", "--timeout", "1s", "--format", "json")
+    *_, summary = ended.lines
+    assert ended.code == summary["exit_code"] == ExitCode.PENDING
+    assert len(meddler.sent(writes)) <= 2
+    assert project.lockfile.exists()
+
+
+@hurried
+def test_what_reading_took_of_the_time_is_gone(project: Project, meddler: Meddler) -> None:
+    meddler.on("GET .*", LIMITED, times=1)
+    ended = project.run("apply", "--timeout", "9m")
+    assert ended.code == ExitCode.PENDING
+    assert "the time is up" in ended.err
+    assert not meddler.writes
+
+
 def test_a_timeout_while_reading_live_state_is_told_to_scripts(
     project: Project, meddler: Meddler
 ) -> None:

@@ -27,7 +27,13 @@ CASES = sorted(Path(__file__).parent.glob("*.yaml"))
 KEYS = {"manifests", "live", "lock", "options", "plan"}
 OTHER_DIGEST = "sha256:" + "0" * 64
 #: What a case need not say, because it is so unless a case says otherwise.
-QUIET_PLAN: dict[str, Any] = {"summary": {}, "actions": [], "unreadable": [], "orphans": []}
+QUIET_PLAN: dict[str, Any] = {
+    "summary": {},
+    "actions": [],
+    "accepted_shortfalls": [],
+    "unreadable": [],
+    "orphans": [],
+}
 QUIET_ESTIMATE = {"stim_lines": 0, "trajectories": 0, "max_output_tokens": 0}
 QUIET_ACTION: dict[str, Any] = {"stage": None, "destructive": False, "diff": [], "live_name": None}
 
@@ -99,6 +105,7 @@ def simplified(told: dict[str, Any], planned: Plan, expected: dict[str, Any]) ->
         "summary": {verb: count for verb, count in told["summary"].items() if count},
         "actions": actions,
         "estimate": told["estimate"],
+        "accepted_shortfalls": told.get("accepted_shortfalls", []),
         "unreadable": unreadable,
         "orphans": told.get("orphans", []),
     }

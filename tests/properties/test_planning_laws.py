@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builders import declare, digests, look, planned, recorded, repo_id, settled
@@ -111,9 +110,9 @@ def not_read(live: Live, desired: Desired, lock: Lock) -> set[ResourceId]:
     seen: dict[ResourceId, object] = {**repos, **observed.prompts, **observed.targets}
     names = {id_: {id_} for id_ in desired.ids()}
     for id_, digest in digests(desired).items():
-        names[id_].add(replace(id_, name=revision_name(id_.name, digest)))
+        names[id_].add(id_.called(revision_name(id_.name, digest)))
     for id_ in lock.targets.keys() - desired.ids():
-        names[id_] = {replace(id_, name=lock.targets[id_].live_name)}
+        names[id_] = {id_.called(lock.targets[id_].live_name)}
     return {id_ for id_, all_ in names.items() if any(is_hidden(seen[name]) for name in all_)}
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core.model.desired import Stage
 from reconciler.core.model.plan import Action, Plan, Reason, Verb
 from reconciler.render.report.assets import STYLE
 from reconciler.render.report.charts import ceiling
@@ -162,6 +163,16 @@ def test_the_same_trouble_of_many_is_told_once() -> None:
     assert "and 80 more" in text
 
 
+def test_an_accepted_shortfall_is_noted_with_its_stage() -> None:
+    short = Action(
+        Verb.UNCHANGED, support.target(1), Reason.SHORTFALL_ACCEPTED, Stage.ROLLOUT, lines=7
+    )
+    report = replace(support.empty(), plan=Plan("local", accepted_shortfalls=(short,)))
+    text = Page(page(report)).text("main")
+    assert "note complete with fewer lines than wanted, accepted by policy" in text
+    assert "1 resource: target coding/target-0001 rollout" in text
+
+
 def test_what_does_not_fit_is_counted() -> None:
     actions = tuple(
         Action(Verb.CREATE, support.target(number), Reason.MISSING) for number in range(1234)
@@ -228,7 +239,7 @@ def everywhere(word: str) -> Report:
     honest = support.troubled(10)
 
     def named(value: Any) -> Any:
-        return replace(value, resource=replace(value.resource, name=word, repo=word))
+        return replace(value, resource=value.resource._replace(name=word, repo=word))
 
     rows = tuple(
         replace(
@@ -250,7 +261,7 @@ def everywhere(word: str) -> Report:
         for number, action in enumerate(honest.plan.actions)
     )
     unknown = tuple(replace(named(each), why=word) for each in honest.plan.unknown)
-    orphans = (replace(support.target(1), name=word),)
+    orphans = (support.target(1).called(word),)
     plan = replace(honest.plan, api_url=word, actions=actions, unknown=unknown, orphans=orphans)
     history = replace(honest.history, notes=(word.replace("`", ""),))
     return replace(honest, project=word, rows=rows, plan=plan, history=history)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 HEARSAY = 1.0
 #: How long, in seconds, requests that were under way may still arrive after a refusal.
 UNDER_WAY = 0.1
+#: How far sums of seconds may be off.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class Client:
         self._errand = errand
         self._ledger = ledger
         self._seen = _Seen()
+        #: When the time is up that the run was given.
+        self.deadline = inf
 
     def speak_through(self, inner: WriteApi) -> None:
         """Use another way to the same world from now on."""
@@ -249,6 +253,8 @@ class Client:
         self._ledger.worker = id(self._process)
         if self._world.clock.now() > self._seen.refused_at + UNDER_WAY:
             self._world.breaks(f"went on with {name} after the key was refused")
+        if self._world.clock.now() > self.deadline + ROUNDING:
+            self._world.breaks(f"went on with {name} after the time was up")
         if self._errand.destroying and name.startswith(("create", "run")):
             self._world.breaks(f"did {name} to destroy something")
         try:

@@ -167,6 +167,8 @@ class _Connection:
         if run.client is None:
             process, ledger = run.process, run.machine.ledger
             run.client = Client(self.world, self.world, process, run.errand, ledger)
+            if run.timeout is not None:
+                run.client.deadline = self.world.clock.now() + run.timeout + run.thinks
         if run.wired:
             async with over_the_wire(self.world, API_URL) as api:
                 run.client.speak_through(api)

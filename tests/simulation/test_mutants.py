@@ -6,6 +6,7 @@ the crash points of the reference.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,6 +24,7 @@ from reconciler.core.planning import compute, destruction, orphans
 from reconciler.core.planning import record as recording
 from reconciler.core.planning.stages import failed_attempts
 from reconciler.engine import convergence, creation, deletion, executor, observer
+from reconciler.engine import run as engine_run
 from reconciler.engine.convergence import _Drive, _Subject
 from reconciler.engine.keeper import Keeper
 from reconciler.lockfile import Store, store
@@ -242,6 +244,16 @@ def deletes_unread(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(deletion, "_is_there_still", trusting)
 
 
+def goes_on_after_its_time(patch: pytest.MonkeyPatch) -> None:
+    begin = engine_run.Run.__post_init__
+
+    def timeless(self: engine_run.Run) -> None:
+        begin(self)
+        self.timer = asyncio.timeout(None)
+
+    patch.setattr(engine_run.Run, "__post_init__", timeless)
+
+
 def run_lock_not_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lockfile, "hold", lambda *_: nullcontext())
 
@@ -312,6 +324,7 @@ IN_STORMS: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     prompts_sent_without_asking_who_was_first: "some that it knows to be there",
     lost_batches_repeated: "that no listing had called for",
     goes_on_without_credits: "after the credits ran out",
+    goes_on_after_its_time: "after the time was up",
     writes_without_need: "still no rest",
     run_lock_not_taken: "two runs work in one directory",
     key_follows_redirects: "the key went to elsewhere",

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core import names
+from reconciler.core.declare import sets
 from reconciler.core.declare.cells import MOST_CELLS, cells
 from reconciler.core.model.manifest import Document, Kind, Severity
 
@@ -161,3 +163,17 @@ def has(cell: Json, entry: Json) -> bool:
         cell[name] == value and isinstance(cell[name], bool) is isinstance(value, bool)
         for name, value in entry.items()
     )
+
+
+def test_of_very_many_wrong_words_only_the_first_get_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "MOST_COMPARED", 20)
+    matrix = {f"axis{n}x": [1] for n in range(10)}
+    _, problems = read({**matrix, "exclude": [{f"axs{n}x": 1} for n in range(10)]})
+    assert ["did you mean" in it for it in problems] == [True] * 2 + [False] * 8
+    text = "".join(f"${{{{ matrix.axs{n}x }}}}" for n in range(10))
+    metadata = {"repo": "coding", "name": text}
+    value = {"apiVersion": "v", "metadata": metadata, "matrix": matrix, "template": {}}
+    found = sets.expand(Document("a.yaml", 0, Kind.TARGET_SET, value), {}).problems
+    assert ["did you mean" in it.message for it in found] == [True] * 2 + [False] * 8

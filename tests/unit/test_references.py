@@ -96,3 +96,14 @@ def test_among_very_many_unknown_names_the_first_that_are_misspelt_are_told(
     _, problems = read(manifests)
     found = [problem.message.partition(" is ")[0] for problem in problems]
     assert found == [f'no prompt "exprt{n}x"' for n in range(5)]
+
+
+def test_among_very_many_unknown_repos_only_the_first_get_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "MOST_COMPARED", 30)
+    manifests = [repo(f"repo{n}x") for n in range(10)]
+    manifests += [prompt(repo=f"rpo{n}x") for n in range(10)]
+    _, problems = read(manifests)
+    assert len(problems) == 10
+    assert [n for n, it in enumerate(problems) if "did you mean" in it.message] == [0, 1, 2]

@@ -17,6 +17,7 @@ from builders import (
     target_id,
 )
 
+from reconciler.core.model.desired import Stage
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.plan import Action, FieldDiff, Plan, Reason, Unknown, Verb
 from reconciler.render import markdown
@@ -53,6 +54,15 @@ def test_what_cannot_be_read_or_is_no_longer_declared_is_named() -> None:
     assert f"- `coding/t`: `{NO_ANSWER}`" in found
     assert "No longer declared: `coding/gone`" in found
     assert "****" not in found
+
+
+def test_an_accepted_shortfall_is_told_with_its_counts() -> None:
+    reason = Reason.SHORTFALL_ACCEPTED
+    short = Action(Verb.UNCHANGED, target_id(), reason, Stage.STIM, lines=7, wanted=1000)
+    plan = Plan(API_URL, accepted_shortfalls=(short,) * 25)
+    found = markdown.plan(plan)
+    assert "Accepted with fewer lines than wanted: 25 stages." in found
+    assert found.count("- `coding/t` stim: 7 of 1,000") == 10
 
 
 def test_what_needs_a_person_comes_first() -> None:

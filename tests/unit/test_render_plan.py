@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import manifests, opened, situations, with_gaps
 
+from reconciler.core.model.desired import Stage
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.plan import (
     Action,
@@ -218,12 +220,22 @@ def test_nothing_foreign_reaches_the_terminal_as_it_is() -> None:
         assert not re.search(r"^evil", found, re.MULTILINE)
 
 
-def test_an_accepted_shortfall_is_told_though_nothing_is_to_be_done() -> None:
-    ids = [target_id(name) for name in ("a", "b", "c", "d")]
+def accepted(name: str) -> Action:
     reason = Reason.SHORTFALL_ACCEPTED
-    plan = Plan(API_URL, tuple(Action(Verb.UNCHANGED, id_, reason) for id_ in ids))
+    return Action(Verb.UNCHANGED, target_id(name), reason, Stage.STIM, lines=7, wanted=10)
+
+
+def test_an_accepted_shortfall_is_told_once_where_no_ops_are_shown() -> None:
+    noted = replace(accepted("a"), stage=None, message="7 of 10 stim lines, accepted by policy")
+    plan = Plan(API_URL, (noted,), accepted_shortfalls=(accepted("a"), accepted("b")))
+    told = text(plan, PLAIN, verbose=True)
+    assert told.count("coding/a") == told.count("coding/b") == 1
+
+
+def test_an_accepted_shortfall_is_told_though_nothing_is_to_be_done() -> None:
+    plan = Plan(API_URL, accepted_shortfalls=tuple(map(accepted, "aabcd")))
     assert shown(plan)[:4] == [
-        "    as is   4 targets",
+        "    as is   5 stages",
         "            coding/a, coding/b, coding/c and 1 more",
         "            complete with fewer lines than wanted, accepted by policy",
         "",

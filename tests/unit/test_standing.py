@@ -135,9 +135,12 @@ def lock_of(**stages: dict[str, object]) -> Lock:
     [
         ({}, State.CONVERGED),
         ({"stim": {"status": "running"}}, State.RUNNING),
-        ({"rollout": {"status": "failed"}}, State.BLOCKED),
+        ({"rollout": {"status": "failed", "attempts": 2}}, State.BLOCKED),
         ({"rollout": {"lines": 0}}, State.BLOCKED),
-        ({"stim": {"status": "running"}, "rollout": {"status": "failed"}}, State.BLOCKED),
+        (
+            {"stim": {"status": "running"}, "rollout": {"status": "failed", "attempts": 2}},
+            State.BLOCKED,
+        ),
     ],
 )
 def test_the_lockfile_tells_how_targets_stood(
@@ -146,6 +149,23 @@ def test_the_lockfile_tells_how_targets_stood(
     done = {"status": "complete", "lines": 2}
     whole = {name: {**done, **stages.get(name, {})} for name in ("stim", "rollout")}
     assert on_record(DESIRED, lock_of(**whole))[ID] is state
+
+
+@pytest.mark.parametrize(
+    ("policy", "stage", "state"),
+    [
+        ({"on_shortfall": "accept"}, {"lines": 0}, State.CONVERGED),
+        ({"on_shortfall": "replace"}, {"lines": 0}, State.BLOCKED),
+        ({"retries": 1}, {"status": "failed", "attempts": 1}, State.RUNNING),
+        ({"retries": 1}, {"status": "failed", "attempts": 2}, State.BLOCKED),
+    ],
+)
+def test_policy_says_how_a_target_on_record_stood(
+    policy: dict[str, object], stage: dict[str, object], state: State
+) -> None:
+    desired = declare(repo(), target(policy=policy))
+    done = {"status": "complete", "lines": 2}
+    assert on_record(desired, lock_of(stim=done, rollout={**done, **stage}))[ID] is state
 
 
 def test_a_target_that_changed_since_is_under_way_and_an_unknown_one_is_not_there() -> None:

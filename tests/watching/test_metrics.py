@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,6 +172,18 @@ def test_silent_clients_hold_nobody_up(site: Site) -> None:
     assert site.get("/healthz")[0] == 200
     for client in silent:
         client.close()
+
+
+def test_a_time_without_threads_is_survived(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(100):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                site.get("/metrics")
+    assert site.get("/metrics")[0] == 200
 
 
 def test_nonsense_is_survived(site: Site) -> None:

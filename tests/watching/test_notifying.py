@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,18 @@ def test_nobody_there_is_told() -> None:
     assert "127.0.0.1: connection refused" in deliver(checked(url), {}, sleep=no_time)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HTTPS_PROXY", "socks9://proxy"), ("SSL_CERT_FILE", "/nowhere")]
+)
+def test_an_environment_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    trouble = deliver(checked("https://hooks.example/x"), {}, sleep=no_time)
+    assert "of the environment cannot be used" in trouble
+    assert variable in trouble
+
+
 def test_a_webhook_that_never_answers_holds_nobody_up_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,6 +119,7 @@ def test_no_key_leaves_even_if_the_message_quotes_it(hook: Received, key: str) -
         "https://hooks.example/a b",
         "https://hooks.example/\r\nX: y",
         "https:///nowhere",
+        "https://hooks..example/",
     ],
 )
 def test_unfit_addresses_are_refused_without_being_repeated(url: str) -> None:
@@ -167,6 +181,17 @@ def test_what_befell_many_for_one_reason_is_told_once() -> None:
         "1,000 targets could not be read: connection refused",
         "4 targets blocked: no credits (coding/t0, coding/t1, coding/t2 and 1 more)",
     ]
+
+
+def test_long_names_leave_room_for_what_happened() -> None:
+    found = [transition(number, Change.FAILED, "no answer") for number in range(5)]
+    long = [
+        replace(it, resource=target_id("t" * 100 + str(number), repo="r" * 100))
+        for number, it in enumerate(found)
+    ]
+    (told,) = lines(long)
+    assert told.startswith("5 targets failed: no answer (rrr")
+    assert len(told) <= 300
 
 
 def test_few_are_told_by_name() -> None:

@@ -176,6 +176,8 @@ EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a smaller estimate": lambda it: it["estimate"].update(trajectories=0),
     "a smaller estimate of one": lambda it: it["estimates"]["coding/t"].update(stim_lines=0),
     "another summary": lambda it: it["summary"].update(create=0),
+    "another API": lambda it: it.update(api_url="https://other.example"),
+    "the same API in other letters": lambda it: it.update(api_url=it["api_url"].upper()),
     "converged": lambda it: it.update(converged=True),
     "an orphan": lambda it: it.update(orphans=[{"kind": "Target", "resource": "coding/u"}]),
     "unreadable": lambda it: it.update(

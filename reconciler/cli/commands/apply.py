@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     "--timeout",
     callback=options.duration,
     metavar="DURATION",
-    help="Wait so long at most (90s, 2h).",
+    help="Take so long at most (90s, 2h).",
 )
 @click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation on a terminal.")

@@ -13,7 +13,7 @@ _ONCE = """\b
 Once in every clone, which `reconciler init` does in yours:
   git config merge.reconciler.driver "reconciler merge-driver %O %A %B %P"
 In .gitattributes:
-  reconciler.lock merge=reconciler"""
+  reconciler.lock text eol=lf merge=reconciler"""
 
 
 @click.command("merge-driver", epilog=_ONCE)

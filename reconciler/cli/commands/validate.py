@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from reconciler.core.model.manifest import Cell, Diagnostic
     from reconciler.core.selection.scope import Scope
     from reconciler.manifests import Manifests
-    from reconciler.workflow.access import Access
 
 
 @click.command(
@@ -34,9 +32,9 @@ if TYPE_CHECKING:
     ),
 )
 @options.common("text", "json", "github", "sarif")
-@options.access
+@options.no_access
 @options.scope
-def command(common: Common, access: Access, scope: Scope) -> int:  # noqa: ARG001 - see below
+def command(common: Common, scope: Scope) -> int:
     """Check everything that can be known offline: all problems of all files at once.
 
     -v lists the targets that each TargetSet stands for, with the values they are made from.
@@ -123,7 +121,7 @@ def _seen_from_here(found: Diagnostic) -> Diagnostic:
     relative = os.path.relpath(found.file)
     outside = relative == os.pardir or relative.startswith(os.pardir + os.sep)
     file = os.path.abspath(found.file) if outside else relative  # noqa: PTH100 - links stay links
-    return replace(found, file=PurePath(file).as_posix())
+    return found._replace(file=PurePath(file).as_posix())
 
 
 def _stale(common: Common, desired: Desired) -> list[str]:

@@ -76,7 +76,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> A
     "--timeout",
     callback=options.duration,
     metavar="DURATION",
-    help="Wait so long at most in each round (90s, 2h).",
+    help="Take so long at most for each round (90s, 2h).",
 )
 @click.option("--allow-destroy", is_flag=True, help="Allow what deletes data.")
 @click.option(

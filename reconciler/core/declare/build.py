@@ -30,7 +30,7 @@ def build(
     defaults = settings.get("defaults") or {}
     if project:
         path = ("spec", "defaults", "spec")
-        problems.extend(targets.renamed_fields(project, defaults.get("spec") or {}, path))
+        problems.extend(targets.problems_of_spec(project, defaults.get("spec") or {}, path))
     # Whichever file a document stands in, and wherever, means nothing.
     unique = dict(sorted(_by_id(documents, problems).items()))
     repos = {id_: _repo(doc) for id_, doc in unique.items() if id_.kind is Kind.REPO}

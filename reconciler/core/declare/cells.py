@@ -9,7 +9,7 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.core.model.manifest import Severity
-from reconciler.core.names import suggest
+from reconciler.core.names import Comparisons
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -73,11 +73,12 @@ def _without(
     doc: Document, index: _Index, whole: list[Values], problems: list[Problem]
 ) -> list[Values]:
     gone: set[int] = set()
+    comparisons = Comparisons()
     for number, entry in enumerate(doc.value["matrix"].get("exclude", ())):
         path = ("matrix", "exclude", number)
         unknown = [name for name in entry if name not in index.axes]
         for name in unknown:
-            text = f"there is no axis {name}{suggest(name, index.axes)}"
+            text = f"there is no axis {name}{comparisons.suggest(name, index.axes)}"
             problems.append(doc.problem((*path, name), text, at_key=True))
         places = () if unknown or not entry else index.find(entry)
         if not places and not unknown:

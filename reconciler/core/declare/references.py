@@ -2,7 +2,7 @@
 
 A prompt or a template may also exist live only, so an unknown name is an error only where it looks
 like a misspelling of a declared one; the plan finds out about the others. Of very many unknown
-names only the first are looked at.
+names only the first are held against the declared ones.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def check(
     names: dict[tuple[Kind, str], set[str]] = {}
     for id_ in known:
         names.setdefault((id_.kind, id_.repo if id_.name else ""), set()).add(id_.name or id_.repo)
-    found = list(_unknown_repos(documents, names.get((Kind.REPO, ""), set())))
+    comparisons = Comparisons()
+    found = list(_unknown_repos(documents, names.get((Kind.REPO, ""), set()), comparisons))
     # Looking for what a name resembles is slow, and many targets share a name: ask once.
     seen: dict[ResourceId, str] = {}
-    comparisons = Comparisons()
     for item in drafts.values():
         for field, id_ in _references(item):
             if id_ not in seen:
@@ -56,12 +56,16 @@ def order(drafts: Mapping[ResourceId, Draft], problems: list[Problem]) -> dict[R
     return {id_: drafts[id_] for id_ in graph.order(ids, parent)}
 
 
-def _unknown_repos(documents: Mapping[ResourceId, Document], repos: set[str]) -> Iterator[Problem]:
+def _unknown_repos(
+    documents: Mapping[ResourceId, Document], repos: set[str], comparisons: Comparisons
+) -> Iterator[Problem]:
     # A project that declares no repo at all works in repos that exist live.
     if not repos:
         return
-    unknown = {id_.repo for id_ in documents} - repos
-    texts = {repo: f'repo "{repo}" is not declared{suggest(repo, repos)}' for repo in unknown}
+    unknown = sorted({id_.repo for id_ in documents} - repos)
+    texts = {
+        repo: f'repo "{repo}" is not declared{comparisons.suggest(repo, repos)}' for repo in unknown
+    }
     for id_, doc in documents.items():
         if id_.repo in texts:
             yield doc.problem(("metadata", "repo"), texts[id_.repo])

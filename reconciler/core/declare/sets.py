@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler.core.declare.cells import cells
 from reconciler.core.model.manifest import Cell, Document, Kind
-from reconciler.core.names import suggest
-from reconciler.core.schema.checking import quoted
+from reconciler.core.names import Comparisons
+from reconciler.core.schema.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,9 +80,11 @@ def _fill(template: _Template, made: Sequence[Values], found: Expansion) -> None
             lacking[name].append(target)
         if not missing and not template.problems:
             found.documents.append(replace(target, value=template.fill(values)))
+    comparisons = Comparisons()
     for path, name in template.uses:
         if lacking[name]:
-            problem = lacking[name][0].problem(path, _without_value(name, known))
+            text = _without_value(name, known, comparisons)
+            problem = lacking[name][0].problem(path, text)
             found.problems.append(_told_once(problem, len(lacking[name]) - 1))
 
 
@@ -218,10 +220,10 @@ def _as_text(value: str | float | bool) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _without_value(name: str, known: frozenset[str]) -> str:
+def _without_value(name: str, known: frozenset[str], comparisons: Comparisons) -> str:
     if name in known:
         return f"matrix.{name} has no value here"
-    return f"there is no matrix.{name}{suggest(name, known)}"
+    return f"there is no matrix.{name}{comparisons.suggest(name, known)}"
 
 
 def _shown(values: Values) -> str:

@@ -63,9 +63,8 @@ class Draft:
 def draft(doc: Document, defaults: Mapping[str, Any], problems: list[Problem]) -> Draft:
     """Read one Target document; its old field names and contradictions go to ``problems``."""
     metadata, own = doc.value["metadata"], _block(doc.value, "spec")
-    problems.extend(renamed_fields(doc, own, ("spec",)))
+    problems.extend(problems_of_spec(doc, own, ("spec",)))
     spec = merge(_renamed(_block(defaults, "spec")), _renamed(own))
-    problems.extend(_unfit_templates(doc, own))
     made = Draft(
         id=ResourceId(Kind.TARGET, metadata["repo"], metadata["name"]),
         document=doc,
@@ -172,14 +171,24 @@ def _digested(
     return {**template, "config": spec}
 
 
-def _unfit_templates(doc: Document, own: Mapping[str, Any]) -> Iterator[Problem]:
+def problems_of_spec(
+    doc: Document, spec: Mapping[str, Any], path: DocumentPath
+) -> Iterator[Problem]:
+    """Find what is wrong with the spec of a target, or with its defaults, at a path."""
+    yield from _renamed_fields(doc, spec, path)
+    yield from _unfit_templates(doc, spec, path)
+
+
+def _unfit_templates(
+    doc: Document, spec: Mapping[str, Any], path: DocumentPath
+) -> Iterator[Problem]:
     """Find templates of generators that the API would refuse."""
-    for index, item in enumerate(own.get("generators") or ()):
+    for index, item in enumerate(spec.get("generators") or ()):
         text = item.get("template_content")
         why = _template_fault(text) if text is not None else ""
         if why:
-            path = ("spec", "generators", index, "template_content")
-            yield doc.problem(path, f"the template {why}")
+            where = (*path, "generators", index, "template_content")
+            yield doc.problem(where, f"the template {why}")
 
 
 def _template_fault(text: str) -> str:
@@ -199,19 +208,19 @@ def _block(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return block
 
 
-def renamed_fields(doc: Document, own: Mapping[str, Any], path: DocumentPath) -> list[Problem]:
-    """Warn of deprecated names in a spec at a path, and refuse those that contradict."""
-    found = []
+def _renamed_fields(
+    doc: Document, spec: Mapping[str, Any], path: DocumentPath
+) -> Iterator[Problem]:
+    """Warn of deprecated names, and refuse those that contradict."""
     for old, new in normalize.RENAMED.items():
-        if own.get(old) is None:
+        if spec.get(old) is None:
             continue
         where = (*path, old)
-        if own.get(new) not in {None, own[old]}:
-            found.append(doc.problem(where, f"{old} is an old name of {new}, which says otherwise"))
+        if spec.get(new) not in {None, spec[old]}:
+            yield doc.problem(where, f"{old} is an old name of {new}, which says otherwise")
         else:
             text = f"{old} is a deprecated name; write {new}"
-            found.append(doc.problem(where, text, Severity.WARNING, at_key=True))
-    return found
+            yield doc.problem(where, text, Severity.WARNING, at_key=True)
 
 
 def _renamed(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +36,8 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceId:
-    """The address of a resource; ``name`` is empty for a repo."""
+class ResourceId(NamedTuple):
+    """The address of a resource; ``name`` is empty for a repo. Sorted by all three."""
 
     kind: Kind
     repo: str
@@ -46,6 +45,10 @@ class ResourceId:
 
     def __str__(self) -> str:
         return f"{self.repo}/{self.name}" if self.name else self.repo
+
+    def called(self, name: str) -> ResourceId:
+        """Return the address of what has another name, of the same kind and in the same repo."""
+        return ResourceId(self.kind, self.repo, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,8 @@ class Problem:
     cell: Cell | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Diagnostic:
-    """A problem with its position; lines and columns count from 1."""
+class Diagnostic(NamedTuple):
+    """A problem with its position, sorted by that; lines and columns count from 1."""
 
     file: str
     line: int

@@ -135,6 +135,7 @@ class Plan:
     """What would have to happen for live state to satisfy the manifests, in the order of execution.
 
     ``actions`` is complete: resources with nothing to do stand in it as ``unchanged``.
+    ``accepted_shortfalls`` are stages that policy takes as they are, with fewer lines than wanted.
     ``live_names`` gives the name that each declared resource has, or will have, live; ``declared``
     is a digest of the manifests in scope; ``drawn_in`` was not selected, but is needed. An
     ``offline`` plan compared the manifests with the lockfile alone; a ``destruction`` deletes what
@@ -145,6 +146,7 @@ class Plan:
     actions: tuple[Action, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     orphans: tuple[ResourceId, ...] = ()
+    accepted_shortfalls: tuple[Action, ...] = ()
     estimate: Estimate = field(default_factory=Estimate)
     estimates: Mapping[ResourceId, Estimate] = field(default_factory=dict)
     live_names: Mapping[ResourceId, str] = field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.equality.canonical import revised_names, revision_name
@@ -22,7 +21,7 @@ def candidates(resource: DesiredPrompt | DesiredTarget) -> tuple[ResourceId, Res
 
 def revision_of(resource: DesiredPrompt | DesiredTarget) -> ResourceId:
     """Return the address of its revision; costs a digest."""
-    return replace(resource.id, name=revision_name(resource.name, resource.digest))
+    return resource.id.called(revision_name(resource.name, resource.digest))
 
 
 class Listed:
@@ -45,4 +44,4 @@ class Listed:
 
 def live_address(action: Action) -> ResourceId:
     """Return the address under which the target of an action is live, or will be."""
-    return replace(action.resource, name=action.live_name)
+    return action.resource.called(action.live_name)

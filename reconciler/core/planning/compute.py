@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
+from reconciler.core.expected import expected_lines
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import NOT_ASKED, LiveTarget, Unreadable
 from reconciler.core.model.plan import CREATES, Action, Plan, Reason, Unknown, Verb
@@ -14,7 +15,6 @@ from reconciler.core.planning.estimate import estimates, total
 from reconciler.core.planning.gates import within_budget
 from reconciler.core.planning.orphans import find_orphans, prunings
 from reconciler.core.planning.resources import decide_all, describe_loss
-from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,13 +43,14 @@ def compute_plan(
         items.extend(_with_stages(target, action, observed, lock) if target else [action])
     if prune:
         items.extend(prunings(orphans, desired, observed, lock))
-    actions = tuple(item for item in items if isinstance(item, Action))
+    actions = tuple(item for item in items if isinstance(item, Action) and not _is_accepted(item))
     parts = estimates(actions, desired, observed)
     plan = Plan(
         api_url=api_url,
         actions=actions,
         unknown=tuple(item for item in items if isinstance(item, Unknown)),
         orphans=orphans,
+        accepted_shortfalls=tuple(filter(_is_accepted, items)),
         estimate=total(parts),
         estimates=parts,
         live_names=decisions.live_names,
@@ -79,12 +80,11 @@ def _with_live_stages(
     replaced = next((i for i in found if isinstance(i, Action) and i.verb is Verb.REPLACE), None)
     if replaced:
         return _replacement(target, replaced, live)
-    settled = [i for i in found if isinstance(i, Action) and i.verb is Verb.UNCHANGED]
-    moving = [i for i in found if i not in settled]
+    accepted = list(filter(_is_accepted, found))
+    moving = [i for i in found if isinstance(i, Unknown) or i.verb is not Verb.UNCHANGED]
     if moving or action.verb is Verb.ADOPT:
-        return [*([action] if action.verb is Verb.ADOPT else []), *moving]
-    accepted = next((i for i in settled if i.reason is Reason.SHORTFALL_ACCEPTED), None)
-    return [replace(accepted, stage=None, message=_accepted(accepted)) if accepted else action]
+        return [*([action] if action.verb is Verb.ADOPT else []), *accepted, *moving]
+    return [_with_shortfalls(action, accepted) if accepted else action, *accepted]
 
 
 def _live_stages(
@@ -161,5 +161,16 @@ def _replacement(target: DesiredTarget, why: Action, live: LiveTarget) -> Sequen
     return [whole, *_fresh_stages(target, why.live_name)]
 
 
-def _accepted(action: Action) -> str:
-    return f"{action.lines} of {action.wanted} {action.stage} lines, accepted by policy"
+def _is_accepted(item: Item) -> TypeGuard[Action]:
+    """Tell whether this says of a stage that fewer lines than wanted will do."""
+    return (
+        isinstance(item, Action)
+        and item.stage is not None
+        and item.reason is Reason.SHORTFALL_ACCEPTED
+    )
+
+
+def _with_shortfalls(action: Action, accepted: Sequence[Action]) -> Action:
+    counts = (f"{a.lines or 0:,} of {a.wanted or 0:,} {a.stage} lines" for a in accepted)
+    text = f"{' and '.join(counts)}, accepted by policy"
+    return replace(action, reason=Reason.SHORTFALL_ACCEPTED, message=text)

@@ -5,7 +5,6 @@ Prompts and repos stay, since the API cannot delete them; so does what ``prevent
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.observed import Absent, LiveTarget
@@ -45,7 +44,7 @@ def _destruction(
 ) -> Iterator[Action | Unknown]:
     # What is only about to be created under a name is not live; the old one under its own is.
     for name in dict.fromkeys((decided, target.name)):
-        live = observed.target(replace(target.id, name=name))
+        live = observed.target(target.id.called(name))
         if isinstance(live, Absent):
             continue
         why = unreadable_stage(live) if isinstance(live, LiveTarget) else live.why

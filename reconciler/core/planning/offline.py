@@ -92,7 +92,7 @@ def observed_from(desired: Desired, lock: Lock | None) -> Observed:
     repos |= {name: LiveRepo(None) for name in undeclared}
     repos |= {id_.repo: LiveRepo(entry.base_model) for id_, entry in known.repos.items()}
     orphans: dict[ResourceId, SeenTarget] = {
-        replace(id_, name=known.targets[id_].live_name): _live(known.targets[id_], _OTHER)
+        id_.called(known.targets[id_].live_name): _live(known.targets[id_], _OTHER)
         for id_ in find_orphans(desired, lock)
         if id_ in known.targets
     }
@@ -113,7 +113,7 @@ def _prompts(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenPro
         if locked:
             yield id_, LivePrompt({"messages": [_OTHER]})
         if locked and locked.digest == prompt.digest:
-            yield replace(id_, name=locked.live_name), LivePrompt(prompt.content)
+            yield id_.called(locked.live_name), LivePrompt(prompt.content)
 
 
 def _targets(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenTarget]]:
@@ -125,7 +125,7 @@ def _targets(desired: Desired, lock: Lock) -> Iterator[tuple[ResourceId, SeenTar
             yield id_, _live(locked, _OTHER)
         if locked and locked.digest == target.digest:
             config = resolved(target.config, target.repo, live_names)
-            yield replace(id_, name=locked.live_name), _live(locked, config)
+            yield id_.called(locked.live_name), _live(locked, config)
 
 
 def _live(locked: LockedTarget, config: JsonObject) -> LiveTarget:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.model.observed import LiveTarget, Unreadable
@@ -46,7 +45,7 @@ def prunings(
         locked = lock.targets.get(id_) if lock else None
         if locked is None:
             continue
-        live = observed.target(replace(id_, name=locked.live_name))
+        live = observed.target(id_.called(locked.live_name))
         if isinstance(live, Unreadable):
             yield Unknown(id_, live.why)
         elif isinstance(live, LiveTarget):

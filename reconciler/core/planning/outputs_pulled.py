@@ -6,7 +6,7 @@ Changes neither the actions of a plan nor its exit code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ def outdated(desired: Desired, observed: Observed, lock: Lock | None) -> Iterato
     """
     for id_ in sorted(desired.targets):
         locked = lock.targets.get(id_) if lock else None
-        live = observed.target(replace(id_, name=locked.live_name)) if locked else None
+        live = observed.target(id_.called(locked.live_name)) if locked else None
         if locked and isinstance(live, LiveTarget):
             yield from (f"{id_} {text}" for text in _outdated(locked, live))
 
@@ -108,7 +108,7 @@ def _doubtful(plan: Plan) -> frozenset[ResourceId]:
 def _comparable(
     target: DesiredTarget, locked: LockedTarget, observed: Observed
 ) -> Iterator[Output]:
-    live = observed.target(replace(target.id, name=locked.live_name))
+    live = observed.target(target.id.called(locked.live_name))
     if not isinstance(live, LiveTarget):
         return
     for stage, entry in sorted(locked.stages.items()):

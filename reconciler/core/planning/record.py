@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.core.expected import expected_lines
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import Lock, LockedPrompt, LockedRepo, LockedStage, LockedTarget
 from reconciler.core.model.observed import (
@@ -26,7 +27,6 @@ from reconciler.core.planning.candidates import live_address
 from reconciler.core.planning.orphans import find_orphans
 from reconciler.core.planning.resources import decide_all
 from reconciler.core.planning.stages import attempts_of, failed_attempts, is_of
-from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,4 +158,4 @@ def _merged(
 
 
 def _is_gone(id_: ResourceId, live_name: str, observed: Observed) -> bool:
-    return isinstance(observed.target(replace(id_, name=live_name)), Absent)
+    return isinstance(observed.target(id_.called(live_name)), Absent)

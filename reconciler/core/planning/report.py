@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.core.expected import expected_lines
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import NOT_STARTED, Absent, LiveStage, LiveTarget
 from reconciler.core.model.plan import Verb
-from reconciler.core.quantities import expected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ def _row(
     want = target.stage(stage)
     if not want.wanted:
         return StageRow(NOT_WANTED, settled=True)
-    live = observed.target(replace(target.id, name=live_name))
+    live = observed.target(target.id.called(live_name))
     if isinstance(live, Absent):
         return StageRow(MISSING, 0, want.reach, want.min_lines)
     if not isinstance(live, LiveTarget):

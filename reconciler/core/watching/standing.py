@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.manifest import Kind, ResourceId
-from reconciler.core.model.observed import COMPLETE, FAILED
+from reconciler.core.model.observed import LiveStage
+from reconciler.core.model.plan import Verb
+from reconciler.core.planning.stages import decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -82,6 +84,12 @@ _STATES = {
 _TROUBLE = frozenset({State.BLOCKED, State.FAILED})
 #: From best to worst.
 _ORDER = tuple(State)
+#: How a stage stands about which this is to be done; anything else needs a person.
+_ON_RECORD = {
+    Verb.UNCHANGED: State.CONVERGED,
+    Verb.RUN: State.RUNNING,
+    Verb.WAIT: State.RUNNING,
+}
 #: What stands for a run as a whole, where no resource is to blame.
 WHOLE_RUN = ResourceId(Kind.PROJECT, "project")
 
@@ -131,11 +139,8 @@ def _locked(target: DesiredTarget, locked: LockedTarget, stage: Stage) -> State:
     seen = locked.stages.get(stage)
     if locked.digest != target.digest or seen is None:
         return State.RUNNING
-    if seen.status == FAILED:
-        return State.BLOCKED
-    if seen.status != COMPLETE:
-        return State.RUNNING
-    return State.CONVERGED if seen.lines >= want.min_lines else State.BLOCKED
+    live = LiveStage(seen.status, seen.lines)
+    return _ON_RECORD.get(decide(want, live, seen.attempts, target.policy).verb, State.BLOCKED)
 
 
 def transitions(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Action, Plan
 
 #: What is no obstacle, but worth a look.
-_NOTABLE = frozenset({Reason.FAILED, Reason.UNKNOWN_STATUS, Reason.SHORTFALL_ACCEPTED})
+_NOTABLE = frozenset({Reason.FAILED, Reason.UNKNOWN_STATUS})
 _LONGEST_MESSAGE = 400
 _LONGEST_VALUE = 120
 _MOST_FIELDS = 20
@@ -75,9 +75,9 @@ def _all(plan: Plan) -> Iterator[tuple[Trouble, ResourceId, str]]:
         why = "live state could not be read"
         message = shorten(unknown.why, _LONGEST_MESSAGE)
         yield Trouble(UNREADABLE, why, message, todo=_AGAIN), unknown.resource, ""
-    for action in plan.actions:
-        if action.verb is Verb.BLOCKED or action.reason in _NOTABLE:
-            yield _trouble(action), action.resource, str(action.stage or "")
+    notable = (a for a in plan.actions if a.verb is Verb.BLOCKED or a.reason in _NOTABLE)
+    for action in (*notable, *plan.accepted_shortfalls):
+        yield _trouble(action), action.resource, str(action.stage or "")
     planned = {action.resource for action in plan.changes}
     for id_ in plan.orphans:
         if id_ not in planned:

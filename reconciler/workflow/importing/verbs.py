@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import BlockedError, ReconcilerError
+from reconciler.core.model.manifest import Severity
 from reconciler.manifests import load
-from reconciler.manifests.discovery import discover
-from reconciler.workflow.directories import create, link_on_the_way
+from reconciler.manifests.discovery import IGNORE_FILE, discover
+from reconciler.workflow.directories import create, file_on_the_way, link_on_the_way, take_back
 from reconciler.workflow.importing import layout
 from reconciler.workflow.importing.drafts import Draft, left_out, sift
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
@@ -75,22 +76,38 @@ def write(
     sifted = sift([draft for draft in fresh if draft.id not in known], observed)
     texts, refused = layout.lay_out(sifted.drafts)
     twice = [left_out(draft.id, "declared already") for draft in fresh if draft.id in known]
-    return Imported(_write(out, texts), (*notes, *twice, *sifted.notes, *refused))
+    written = _write(out, texts)
+    return Imported(written, (*notes, *twice, *sifted.notes, *refused, *_unread(out, written)))
 
 
 def _declared(out: Path) -> frozenset[ResourceId]:
     """Return what manifests in a directory declare; raises InvalidManifestsError."""
-    if not out.is_dir() or not discover(out).sources:
+    if not out.is_dir():
         return frozenset()
-    return load(out).desired.ids()
+    found = discover(out)
+    is_wrong = any(it.severity is Severity.ERROR for it in found.diagnostics)
+    return load(out).desired.ids() if found.sources or is_wrong else frozenset()
+
+
+def _unread(out: Path, written: Iterable[Path]) -> list[str]:
+    """Return a sentence for each manifest that was written and is none for those who read them."""
+    read = {Path(source.path) for source in discover(out).sources} if out.is_dir() else set()
+    manifests = (path for path in written if path.suffix == ".yaml")
+    why = f"{out / IGNORE_FILE} lists it"
+    return [f"{path} is not read as a manifest: {why}" for path in manifests if path not in read]
 
 
 def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
-    link = link_on_the_way(out, texts)
+    link, blocked = link_on_the_way(out, texts), file_on_the_way(out, texts)
     if link:
         raise ReconcilerError(
             f"{link} is a link, and nothing is written behind links",
             hint="Nothing was written. Put a directory in its place, or say --out DIR.",
+        )
+    if blocked:
+        raise ReconcilerError(
+            f"{blocked} is no directory",
+            hint="Nothing was written. Move it away, or say --out DIR.",
         )
     paths = [out / name for name in texts]
     there = [str(path) for path in paths if path.is_symlink() or path.exists()]
@@ -99,9 +116,11 @@ def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
             f"not written over: {', '.join(there)}",
             hint="Nothing was written. Move them away, or say --out DIR.",
         )
-    try:
-        for name, text in texts.items():
+    for number, (name, text) in enumerate(texts.items(), start=1):
+        try:
             create(out, name, text)
-    except OSError as error:
-        raise ReconcilerError(f"cannot write {error.filename or out}: {error.strerror}") from error
+        except OSError as error:
+            take_back(paths[:number], error)
+            place = error.filename or out
+            raise ReconcilerError(f"cannot write {place}: {error.strerror}") from error
     return tuple(paths)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DRIVER = "reconciler merge-driver %O %A %B %P"
 _KEY = "merge.reconciler.driver"
@@ -44,7 +49,20 @@ def install_driver(root: Path) -> str:
     return f'git config {_KEY} "{DRIVER}"' if _ask(root, "config", "--get", _KEY) else ""
 
 
-def _ask(directory: Path, *arguments: str) -> str:
+def ignored(root: Path, paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return each path that git leaves out, with the rule that says so and where it stands."""
+    real = [f"{os.path.realpath(path.parent)}/{path.name}" for path in paths]
+    options = ("--verbose", "-z", "--stdin")
+    fields = _ask(root, "check-ignore", *options, given="\0".join(real)).split("\0")
+    told = zip(fields[::4], fields[1::4], fields[2::4], fields[3::4], strict=False)
+    return [
+        (path, f"{source}:{line}: {pattern}")
+        for source, line, pattern, path in told
+        if not pattern.startswith("!")
+    ]
+
+
+def _ask(directory: Path, *arguments: str, given: str = "") -> str:
     """Return what git says; nothing where it says nothing, or is not there."""
     try:
         done = subprocess.run(  # noqa: S603 - words of this module, and no shell
@@ -52,7 +70,7 @@ def _ask(directory: Path, *arguments: str) -> str:
             check=False,
             capture_output=True,
             text=True,
-            stdin=subprocess.DEVNULL,
+            input=given,
         )
     except (OSError, ValueError):
         return ""

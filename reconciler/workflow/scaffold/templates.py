@@ -17,19 +17,25 @@ from reconciler import schema_files
 SCHEMA = "reconciler.schema.json"
 _PACKAGE = Path(__file__).parents[2]
 _NAME = "my-project"
-_FILES = (
-    "project.yaml",
-    "prompts.yaml",
-    "prompts/assistant.md",
-    "targets.yaml",
-    "questions.txt",
-)
+#: One question a line.
+QUESTIONS = "questions.txt"
+_TARGETS = "targets.yaml"
+_FILES = ("project.yaml", "prompts.yaml", "prompts/assistant.md", _TARGETS, QUESTIONS)
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
-def project(name: str) -> dict[str, str]:
-    """Return the files of a small project, by their path in its directory."""
-    return {file: _text(_PACKAGE / "templates" / file).replace(_NAME, name) for file in _FILES}
+def project(name: str, questions: int = 4) -> dict[str, str]:
+    """Return the files of a small project, by their path in its directory.
+
+    ``questions`` is their number where they are not those of the template.
+    """
+    texts = {file: _text(_PACKAGE / "templates" / file).replace(_NAME, name) for file in _FILES}
+    texts[_TARGETS] = (
+        texts[_TARGETS]
+        .replace("stim: {min_lines: 4}", f"stim: {{min_lines: {questions}}}")
+        .replace("rollout: {min_lines: 8}", f"rollout: {{min_lines: {2 * questions}}}")
+    )
+    return texts
 
 
 def schema() -> str:

@@ -9,13 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.core.errors import ReconcilerError
 from reconciler.core.names import is_name
-from reconciler.manifests import files, load
-from reconciler.manifests.discovery import discover
-from reconciler.workflow.directories import create, link_on_the_way
+from reconciler.manifests import files
+from reconciler.workflow.directories import create, file_on_the_way, link_on_the_way, take_back
 from reconciler.workflow.place import LOCKFILE
-from reconciler.workflow.scaffold import git, templates
+from reconciler.workflow.scaffold import fitting, git, surroundings, templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
     from reconciler.workflow.scaffold.git import Repository
 
 _IGNORED = (".reconciler/", "outputs/")
-_ATTRIBUTES = f"{LOCKFILE} merge=reconciler linguist-generated"
+_ATTRIBUTES = f"{LOCKFILE} text eol=lf merge=reconciler linguist-generated"
+_LINES = {".gitignore": _IGNORED, ".gitattributes": (_ATTRIBUTES,)}
+#: Other line ends would be another prompt, and so another target.
+_PROMPTS = "prompts/** text eol=lf"
 _GITLAB = ".gitlab-ci.yml"
 _GITLAB_JOBS = ".gitlab/reconciler.yml"
 _INCLUDE = f"include:\n  - local: {_GITLAB_JOBS}\n"
@@ -36,12 +38,6 @@ class Ci(StrEnum):
     GITHUB = "github"
     GITLAB = "gitlab"
     NONE = "none"
-
-
-class ForeignYamlError(ReconcilerError):
-    """The directory holds YAML that no project can be begun beside."""
-
-    exit_code = ExitCode.INVALID
 
 
 @dataclass(slots=True)
@@ -69,20 +65,27 @@ class _Site:
 def scaffold(directory: Path, ci: Ci = Ci.AUTO) -> Scaffolded:
     """Begin a project in a directory; what is there already is kept as it is.
 
-    Before anything is written, raises ForeignYamlError where the directory holds YAML that is no
-    valid manifest, and ReconcilerError where a file would be written through a link.
+    Before anything is written, raises UnfitPlaceError where that would be no valid project beside
+    what the directory holds, and ReconcilerError where a file would be written through a link, or
+    something else stands in its way. Where writing fails, nothing is left of it.
     """
     site = _site(directory)
     done = Scaffolded(_detected(site) if ci is Ci.AUTO else ci)
-    there = _manifests(directory)
+    there = fitting.require_valid(directory)
     done.kept += there
     try:
         _write_all(site, done, begun=bool(there))
     except OSError as error:
+        take_back(done.written, error)
         place = error.filename or directory
         raise ReconcilerError(f"cannot write {place}: {error.strerror}") from error
+    if not there:
+        done.notes += surroundings.readers(directory, site.top, site.inside)
     if site.repository:
-        done.git_config = git.install_driver(site.repository.root)
+        root = site.repository.root
+        own = [path for path in (*done.written, *done.kept) if path.is_relative_to(directory)]
+        done.notes += surroundings.ignored(root, site.top, [*own, directory / LOCKFILE])
+        done.git_config = git.install_driver(root)
     return done
 
 
@@ -114,34 +117,31 @@ def _detected(site: _Site) -> Ci:
     return Ci.GITHUB if (site.top / ".github").is_dir() else Ci.NONE
 
 
-def _manifests(directory: Path) -> list[Path]:
-    """Return the manifests that are there, all of which have to be valid."""
-    sources = discover(directory).sources if directory.is_dir() else []
-    if not sources:
-        return []
-    try:
-        load(directory)
-    except InvalidManifestsError as error:
-        raise ForeignYamlError(
-            f"{error.diagnostics[0]}; a project cannot be begun beside that",
-            hint=f"`reconciler init {directory / 'targets'}` begins it in a directory of its own; "
-            ".reconcilerignore lists what is no manifest.",
-        ) from error
-    return [Path(source.path) for source in sources]
-
-
 def _write_all(site: _Site, done: Scaffolded, *, begun: bool) -> None:
     new = list(_files(site, done, begun=begun))
-    for base, file, _ in new:
+    for base, file in [*((base, file) for base, file, _ in new), *_additions(site)]:
         _refuse_links(base, file)
+        _refuse_obstacles(base, file)
+    for base, file in _additions(site):
+        _text(base / file)  # whatever cannot be read
     for base, file, text in new:
         if os.path.lexists(base / file):
             done.kept.append(base / file)
         else:
-            create(base, file, text)
-            done.written.append(base / file)
-    for name, lines in ((".gitignore", _IGNORED), (".gitattributes", (_ATTRIBUTES,))):
-        _add_lines(site.directory / name, lines, done)
+            _create(base, file, text, done)
+    has_begun_prompts = any(path.parent.name == "prompts" for path in done.written)
+    for name, lines in _LINES.items():
+        more = (_PROMPTS,) if has_begun_prompts and name == ".gitattributes" else ()
+        _add_lines(site.directory / name, (*lines, *more), done)
+
+
+def _additions(site: _Site) -> list[tuple[Path, str]]:
+    return [(site.directory, name) for name in _LINES]
+
+
+def _create(base: Path, file: str, text: str, done: Scaffolded) -> None:
+    done.written.append(base / file)
+    create(base, file, text)
 
 
 def _refuse_links(base: Path, file: str) -> None:
@@ -155,11 +155,21 @@ def _refuse_links(base: Path, file: str) -> None:
     )
 
 
+def _refuse_obstacles(base: Path, file: str) -> None:
+    path = base / file
+    blocked = file_on_the_way(base, [file])
+    if blocked or path.is_dir():
+        what = f"{blocked} is no directory" if blocked else f"{path} is a directory"
+        hint = "Nothing was written. Move it away, or begin the project in another directory."
+        raise ReconcilerError(f"{what}, and {file} is to be written there", hint=hint)
+
+
 def _files(site: _Site, done: Scaffolded, *, begun: bool) -> Iterator[tuple[Path, str, str]]:
     """Yield what each file says, with the directory it belongs to and its path below that."""
     if not begun:
-        for name, text in templates.project(_name(site.top)).items():
+        for name, text in fitting.project(site.directory, _name(site.top)).items():
             yield site.directory, name, text
+        done.notes += filter(None, [fitting.recorded(site.directory)])
     yield site.directory, templates.SCHEMA, templates.schema()
     if site.inside != "." and templates.is_plain(site.inside):
         yield site.top, ".vscode/settings.json", templates.editor_settings(site.inside)
@@ -184,8 +194,7 @@ def _includes_jobs(path: Path) -> bool:
 def _add_lines(path: Path, lines: tuple[str, ...], done: Scaffolded) -> None:
     """Append to a file those lines about something that it does not mention yet."""
     if not os.path.lexists(path):
-        create(path.parent, path.name, _joined(lines))
-        done.written.append(path)
+        _create(path.parent, path.name, _joined(lines), done)
         return
     before = _text(path)
     known = {_subject(line) for line in before.splitlines() if line.strip()}
@@ -195,7 +204,7 @@ def _add_lines(path: Path, lines: tuple[str, ...], done: Scaffolded) -> None:
         done.kept.append(path)
         return
     joint = "" if before.endswith("\n") or not before else "\n"
-    with path.open("a", encoding="utf-8", newline="\n") as file:
+    with path.open("a", encoding="utf-8", newline="\r\n" if "\r\n" in before else "\n") as file:
         file.write(joint + _joined(missing))
     done.extended.append(path)
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class ApplyOptions:
     """What ``apply`` was asked for.
 
-    ``timeout``, in seconds, bounds reading live state, and then the run.
+    ``timeout``, in seconds, bounds reading live state and the run together; the time in which
+    somebody thinks about the plan does not count.
     """
 
     planning: PlanOptions = field(default_factory=PlanOptions)
@@ -59,9 +60,11 @@ def apply(
     """
     store = lockfile.Store(place.lockfile)
     name = connection.api_name(access, desired)
+    clock = connection.SystemClock()
     with lockfile.hold(place.root, patience), connection.connect(place, access, desired) as api:
         lock = shared.read_lock(store, name)
         parallelism = options.planning.parallelism
+        begun = clock.now()
         observed, looked = shared.run(
             shared.observe_within(options.timeout, api, desired, lock, parallelism)
         )
@@ -77,13 +80,14 @@ def apply(
             looked += outputs.tell(desired, observed, lock, found)
         if not options.allow_destroy:
             found = refuse_destruction(found, desired)
+        spent = clock.now() - begun
         if not confirm(found):
             return RunResult((), declined=True)
         how = RunOptions(
             api.pace,
             parallelism,
             options.wait,
-            options.timeout,
+            options.timeout and max(0.0, options.timeout - spent),
             forget_orphans=options.planning.prune,
         )
         work = Work(api, desired, observed, lock, found, store, emit, how)

@@ -33,8 +33,8 @@ def refresh(
 ) -> bool:
     """Rewrite the lockfile from live state; return whether its bytes changed.
 
-    A lockfile with conflict markers is rebuilt once all can be read, with what only its sides know;
-    any other unusable one raises.
+    A lockfile with conflict markers is rebuilt once all can be read, with what only its sides know,
+    unless they only know another API; any other unusable one raises.
     What cannot be read keeps its old entry, and raises UnreachableError when all else is written.
     Tells ``looked`` what it took to see live state.
     """
@@ -60,7 +60,9 @@ def _read_or_salvage(store: Store, api_url: str, desired: Desired) -> tuple[Lock
     except lockfile.ConflictMarkersError as error:
         from reconciler.lockfile.merge import salvage
 
-        return salvage(error.text, api_url, desired.digests()), True
+        saved = salvage(error.text, api_url, desired.digests())
+        shared.require_this_api(store, saved, api_url)
+        return saved, True
 
 
 def _require_all_read(found: Plan) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.client.urls import normalised
 from reconciler.core import durations
 from reconciler.core.errors import InvalidLockfileError, UnreachableError
 from reconciler.core.limits import PARALLELISM
+from reconciler.core.urls import normalised
 from reconciler.engine.observer import observe as observe_all
 from reconciler.workflow import connection
 from reconciler.workflow.stopping import TAKER
@@ -42,17 +42,22 @@ class Looked:
 def read_lock(store: Store, api_url: str) -> Lock | None:
     """Return what the lockfile records, which must be of this API; raises InvalidLockfileError."""
     lock = store.read()
+    require_this_api(store, lock, api_url)
+    return lock
+
+
+def require_this_api(store: Store, lock: Lock | None, api_url: str) -> None:
+    """Raise InvalidLockfileError for what a lockfile records of another API."""
     if lock and is_of_another_api(lock, api_url):
         raise InvalidLockfileError(
             f"{store.path} records {lock.api_url}, but this run speaks to {api_url}",
             hint="Point --lockfile at another file for another API, or delete this one and run "
             "`reconciler refresh`.",
         )
-    return lock
 
 
 def is_of_another_api(lock: Lock | None, api_url: str) -> bool:
-    """Tell whether a lockfile records another API, the case of its address aside."""
+    """Tell whether a lockfile records another API, however its address is written."""
     return lock is not None and normalised(lock.api_url) != api_url
 
 

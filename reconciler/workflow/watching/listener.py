@@ -85,10 +85,14 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: object, client_address: object) -> None:
         """Answer on a thread of its own; whoever comes when there are too many is turned away."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)  # type: ignore[arg-type]
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)  # type: ignore[arg-type]
+            return
+        try:
+            super().process_request(request, client_address)  # type: ignore[arg-type]
+        except RuntimeError:  # the machine has no thread left, and turns away as well
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         """Answer, and make room for another."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _FORMAT = "reconciler/rounds/v1"
 _NAME = "rounds.json"
+#: The file, from the root of a project.
+FILE = f".reconciler/{_NAME}"
 _LARGEST = 20_000_000
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 

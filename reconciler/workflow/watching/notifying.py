@@ -11,17 +11,16 @@ import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.client import is_loopback
 from reconciler.client.http import carrier
 from reconciler.client.transport import LostError, Origin
-from reconciler.core.errors import UsageError
+from reconciler.client.urls import split
+from reconciler.core.errors import ReconcilerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from urllib.parse import SplitResult
 
     from reconciler.client.transport import Answer, Transport
 
@@ -44,7 +43,7 @@ class Webhook:
 
 def checked(url: str) -> Webhook:
     """Return the address to notify; raises UsageError, without repeating it, for an unfit one."""
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError("the address to notify is no URL", hint="Write it like https://host/path.")
     if parts.username or parts.password or parts.fragment:
@@ -56,15 +55,6 @@ def checked(url: str) -> Webhook:
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Webhook(f"{parts.scheme}://{parts.netloc}", path, parts.hostname)
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        sane = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
-    except ValueError:  # brackets or a port
-        return None
-    return parts if sane else None
 
 
 def deliver(
@@ -81,7 +71,10 @@ def deliver(
     body = json.dumps(message)
     for secret in filter(None, secrets):
         body = body.replace(json.dumps(secret)[1:-1], _REDACTED)
-    return asyncio.run(_delivered(hook, body.encode(), sleep))
+    try:
+        return asyncio.run(_delivered(hook, body.encode(), sleep))
+    except ReconcilerError as error:  # what the environment says of proxies or certificates
+        return f"{error.message}. {error.hint}".strip()
 
 
 async def _delivered(

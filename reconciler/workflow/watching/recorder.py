@@ -197,17 +197,11 @@ class Recorder:
 
     def _keep(self) -> None:
         """Bring to disk what others read: the next run, and who collects metrics."""
-        path = self._telling.metrics_file
-        try:
-            memory.write(self._place.root, self._memory)
-            if path:
-                replace_file(path, self.metrics())
-        except OSError as error:
-            trouble = f"cannot write {path or self._place.root}: {error.strerror}"
-        except ReconcilerError as error:
-            trouble = error.message
-        else:
-            trouble = ""
+        root, file = self._place.root, self._telling.metrics_file
+        found = [_trouble(root / memory.FILE, lambda: memory.write(root, self._memory))]
+        if file:
+            found.append(_trouble(file, lambda: replace_file(file, self.metrics())))
+        trouble = "; ".join(filter(None, found))
         if trouble and trouble != self._trouble:
             self._warn(trouble)
         self._trouble = trouble
@@ -217,6 +211,17 @@ class Recorder:
             return Store(self._place.lockfile).read()
         except ReconcilerError:  # told where it matters: by the round itself
             return None
+
+
+def _trouble(path: Path, write: Callable[[], object]) -> str:
+    """Write a file; return nothing, or why that failed."""
+    try:
+        write()
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror or error}"
+    except ReconcilerError as error:
+        return error.message
+    return ""
 
 
 def _sentence(error: ReconcilerError) -> str:
