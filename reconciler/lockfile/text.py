@@ -103,7 +103,7 @@ def parse_any(text: str, where: str) -> Lock:
         _refuse_what_merges_left(text, where)
     try:
         _refuse_what_we_never_write(text)
-        value = yaml.load(text, Loader=LOADER)  # noqa: S506
+        value = _loaded(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
         place, why = _place_and_why(error)
         raise InvalidLockfileError(f"{where}{place}: no YAML: {why}", hint=way_out(text)) from error
@@ -130,6 +130,32 @@ def _twice(text: str) -> str:
             return str(head[2])
         seen.add((section, head[2]))
     return ""
+
+
+def _loaded(text: str) -> Any:
+    """Return what a text says; raises YAMLError, also for a mapping that has a key twice."""
+    loader = LOADER(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_doubles(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_doubles(node: yaml.Node) -> None:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if (key.tag, str(key.value)) in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"{key.value} stands here twice", problem_mark=key.start_mark
+            )
+        seen.add((key.tag, str(key.value)))
+        _refuse_doubles(value)
 
 
 def _place_and_why(error: yaml.YAMLError | ValueError) -> tuple[str, str]:

@@ -27,6 +27,16 @@ def test_the_example_has_exactly_the_bytes_of_the_contract() -> None:
     assert lockfile.parse(EXAMPLE_TEXT, "x") == EXAMPLE
 
 
+@pytest.mark.parametrize(
+    ("key", "line", "column"), [("version", 3, 1), ("targets", 12, 1), ("lines", 18, 7)]
+)
+def test_a_key_that_stands_twice_is_refused(key: str, line: int, column: int) -> None:
+    torn = re.sub(rf"^( *){key}:.*$", rf"\1{key}: 1\n\g<0>", EXAMPLE_TEXT, flags=re.MULTILINE)
+    said = f"x:{line}:{column}: no YAML: {key} stands here twice"
+    with pytest.raises(InvalidLockfileError, match=said):
+        lockfile.parse(torn, "x")
+
+
 def test_another_indentation_is_read_as_well() -> None:
     targets = {
         ResourceId(Kind.TARGET, "r", name): LockedTarget(
