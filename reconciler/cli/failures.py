@@ -18,7 +18,8 @@ from reconciler.core.errors import (
     ReconcilerError,
     StalePlanError,
 )
-from reconciler.render.style import counted, safe
+from reconciler.core.schema.wording import counted
+from reconciler.render.style import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,6 +88,9 @@ def _system(error: OSError) -> ExitCode:
         _say("error: the working directory is gone")
         _say("  Change to one that exists, and run it again.")
         return ExitCode.INVALID
+    if error.errno in _REFUSED and error.filename is not None:
+        _say(f"error: {safe(os.fsdecode(error.filename))}: {error.strerror}")
+        return ExitCode.ERROR
     is_closed = streams.is_stdout_closed(error)
     if error.errno not in _FULL and not is_closed:
         return _internal(error)
@@ -118,6 +122,8 @@ PAGES = (
     (InvalidLockfileError, "docs/behaviour.md#the-lockfile"),
     (LockHeldError, "docs/behaviour.md#the-lockfile"),
 )
+#: What a path may meet that a person named.
+_REFUSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 #: Nobody's fault but the disk's.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 #: Who tells about which error; the first that fits does.

@@ -102,10 +102,10 @@ _ACCESS = (
 
 def _common_options(formats: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
     return (
-        click.argument("path", default=".", type=click.Path(path_type=Path)),
+        click.argument("path", default=".", type=click.Path(path_type=Path, readable=False)),
         click.option(
             "--lockfile",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=click.Path(path_type=Path, readable=False),
             help="The lockfile; by default reconciler.lock beside the manifests.",
         ),
         click.option(
@@ -121,9 +121,28 @@ def _common_options(formats: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
             is_flag=True,
             help="Say more: what is unchanged, read and asked.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors."),
+        quiet,
         click.option("--no-color", is_flag=True, help="No colour; so does NO_COLOR."),
     )
+
+
+#: For commands that have something to be quiet about.
+quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+#: The common options that say how much is told, and how.
+_FLAGS = {
+    "verbose": ("-v", "--verbose"),
+    "quiet": ("-q", "--quiet"),
+    "no_color": ("--no-color",),
+}
+
+
+def indifferent(*flags: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add those common flags to a command to which they make no difference."""
+    added = [
+        click.option(*_FLAGS[flag], is_flag=True, expose_value=False, help="Changes nothing here.")
+        for flag in flags
+    ]
+    return lambda command: with_options(command, added)
 
 
 def scope(command: Callable[..., Any]) -> Callable[..., Any]:

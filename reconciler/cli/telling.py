@@ -66,13 +66,16 @@ def _telling(
 ) -> Telling | None:
     if not (metrics_file or notify_url):
         return None
+    from reconciler.manifests import files
     from reconciler.workflow.watching.notifying import checked
     from reconciler.workflow.watching.recorder import Telling
 
-    if metrics_file and not metrics_file.parent.is_dir():
+    if metrics_file and not files.is_directory(str(metrics_file.parent)):
         raise click.UsageError(f"--metrics-file: there is no directory {metrics_file.parent}")
     hook = checked(notify_url) if notify_url else None
-    secrets = tuple(os.environ.get(name, "") for name in ("BREAD_API_KEY", "BREAD_MASTER_KEY"))
+    secrets = tuple(
+        os.environ.get(name, "").strip() for name in ("BREAD_API_KEY", "BREAD_MASTER_KEY")
+    )
     return Telling(metrics_file, hook, notify_format, secrets=secrets)
 
 

@@ -123,10 +123,13 @@ class Api:
         return await self.output(repo, target, stage, offset, limit // 2)
 
     async def run(self, repo: str, target: str, stage: Stage) -> LiveStage:
-        """Ask for a job once; whether a lost request had its effect, only a new look can tell."""
+        """Ask for a job once; whether a lost request had its effect, only a new look can tell.
+
+        An answer without a body says that it had, and a look at the status follows.
+        """
         path = _path(repo, "targets", target, stage)
         body = await self.http.call("POST", path, repeatable=False)
-        return _meaning(path, body, parse.stage)
+        return _meaning(path, body, parse.stage) if body else await self._read(path, parse.stage)
 
     async def _maybe(self, path: str, read: Callable[[dict[str, Any]], Value]) -> Value | Absent:
         try:

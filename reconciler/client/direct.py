@@ -1,8 +1,8 @@
 """HTTP/1.1 over plain asyncio connections, without a proxy: fast to import and fast to use.
 
 httptools reads what arrives, so that nothing here interprets HTTP. A connection carries one request
-at a time and is used again while both ends want that. Nothing unbounded is kept, neither headers
-nor bodies.
+at a time and is used again while both ends want that. A POST is not risked on a used connection
+once one of these was closed in silence. Nothing unbounded is kept, neither headers nor bodies.
 """
 
 from __future__ import annotations
@@ -60,18 +60,23 @@ class DirectTransport:
         self._race = None if is_loopback(self._host) else _HEAD_START
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
+        # Some servers close after each answer without a word, so that a request that follows at
+        # once is lost. Others can be repeated; for a POST, a new connection takes the place.
+        self._is_wary = False
 
     async def send(self, method: str, path: str, body: bytes | None) -> Answer:
         """Send a request over a connection of its own for that time."""
-        connection = self._rested() or await self._connected()
+        connection = self._spare(method) or await self._connected()
         try:
             return await connection.exchange(self._request(method, path, body))
+        except LostError:
+            self._is_wary = self._is_wary or connection.fell_silent
+            raise
         finally:
             if connection.is_reusable:
                 self._idle.append(connection)
             else:
-                connection.close()
-                self._all.discard(connection)
+                self._drop(connection)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -88,15 +93,26 @@ class DirectTransport:
         kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         return b"%b%b%b%b" % (line, self._head, kind, body)
 
+    def _spare(self, method: str) -> _Connection | None:
+        """Return a connection to use again, if there is one to be trusted with this method."""
+        connection = self._rested()
+        if connection and self._is_wary and method == "POST":
+            self._drop(connection)
+            return None
+        return connection
+
     def _rested(self) -> _Connection | None:
         """Return the connection used last, unless it has rested for too long."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fresh:
                 return connection
-            connection.close()
-            self._all.discard(connection)
+            self._drop(connection)
         return None
+
+    def _drop(self, connection: _Connection) -> None:
+        connection.close()
+        self._all.discard(connection)
 
     async def _connected(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -128,9 +144,13 @@ class _Connection(asyncio.Protocol):
         self._timeout = timeout
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
+        # As curl, browsers and httpx do; what is dangerous about it concerns those who pass it on.
+        self._parser.set_dangerous_leniencies(
+            lenient_chunked_length=True, lenient_optional_cr_before_lf=True
+        )
         self._waiter: asyncio.Future[Answer] | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._broken = False
+        self._broken = self._is_used = False
         self._rested_since = self._begun = self._heard = 0.0
         self._forget()
 
@@ -143,6 +163,11 @@ class _Connection(asyncio.Protocol):
     def is_fresh(self) -> bool:
         """Tell whether the other end probably still listens."""
         return self.is_reusable and self._loop.time() - self._rested_since < _IDLE_FOR
+
+    @property
+    def fell_silent(self) -> bool:
+        """Tell whether it has brought answers, but not a byte since the last request."""
+        return self._is_used and self._heard <= self._begun
 
     async def exchange(self, request: bytes) -> Answer:
         """Send a request and wait for its answer; raises LostError."""
@@ -185,7 +210,7 @@ class _Connection(asyncio.Protocol):
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(LostError(f"the answer is no HTTP: {error}"))
         if not self._has_headers and self._header_bytes > _MOST_HEADER_BYTES:
             self._fail(LostError("the answer has too many headers"))
@@ -208,8 +233,9 @@ class _Connection(asyncio.Protocol):
         self._reason += status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers.append((name, value))
+        """Keep a header, and not what follows a body under that name."""
+        if not self._has_headers:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Note that the body follows."""
@@ -251,6 +277,7 @@ class _Connection(asyncio.Protocol):
             return
         status, reason = self._parser.get_status_code(), self._reason.decode("latin-1")
         self._waiter.set_result(Answer(status, reason, self._headers, content))
+        self._is_used = True
         self._body = []
 
     def _fail(self, error: LostError) -> None:
@@ -286,7 +313,7 @@ def _unpacked(content: bytes, packing: str) -> bytes:
         return content
     if packing not in _WINDOWS:
         raise LostError("the answer is packed in a way that was not asked for")
-    unpacking = zlib.decompressobj(_WINDOWS[packing])
+    unpacking = zlib.decompressobj(_window(packing, content))
     try:
         unpacked = unpacking.decompress(content, LARGEST_ANSWER + 1)
     except zlib.error as error:
@@ -296,6 +323,12 @@ def _unpacked(content: bytes, packing: str) -> bytes:
     if not unpacking.eof:
         raise LostError("the answer is packed wrongly: it ends too early")
     return unpacked
+
+
+def _window(packing: str, content: bytes) -> int:
+    """Return how zlib unpacks a body; some servers send ``deflate`` without what goes around it."""
+    is_wrapped = content[0] & 15 == zlib.DEFLATED and int.from_bytes(content[:2], "big") % 31 == 0
+    return -zlib.MAX_WBITS if packing == "deflate" and not is_wrapped else _WINDOWS[packing]
 
 
 def _sentence(error: Exception) -> str:

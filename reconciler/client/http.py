@@ -7,15 +7,14 @@ lost ones are repeated only where the caller says that doing it twice is the sam
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import os
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from reconciler import __version__
+from reconciler.client.json_text import parsed, written
 from reconciler.client.transport import LostError, NotSentError, Origin, TooLargeError
 from reconciler.client.urls import is_loopback
 from reconciler.core import errors
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.core.clock import Clock
 
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
-_FORBIDDEN, _NOT_FOUND, _TOO_MANY_REQUESTS = 403, 404, 429
+_FORBIDDEN, _NOT_FOUND, _TIMEOUT, _TOO_MANY_REQUESTS = 403, 404, 408, 429
 _BY_STATUS: Mapping[int, type[errors.ApiError]] = {
     401: errors.AuthenticationError,
     402: errors.PaymentRequiredError,
@@ -42,7 +41,8 @@ _HINTS = {
     403: "Check BREAD_API_KEY: this key may not do that.",
 }
 _HINT_FOR_ANOTHER = "Acting for another user needs the master key."
-_SENTENCE_LIMIT = 500
+#: Shorter keys are for trying things out, and part of many a word.
+_SHORTEST_KEY = 8
 #: No header may hold a run up for longer, in seconds.
 _LONGEST_HOLD = 600.0
 #: Who is out of order for longer than that, in seconds, is not waited for.
@@ -108,7 +108,8 @@ class _Tries:
         if status == _TOO_MANY_REQUESTS:
             self.limited += 1
             return self.limited < self.policy.attempts_when_limited
-        if status < _SERVER_ERROR or not self.repeatable:
+        # 408 is for a connection that rested too long: a request may cross it on the way.
+        if (status < _SERVER_ERROR and status != _TIMEOUT) or not self.repeatable:
             return False
         self.failed += 1
         return self.failed < self.policy.attempts
@@ -154,10 +155,13 @@ class Http:
         params: Mapping[str, str | int] | None = None,
         repeatable: bool = True,
     ) -> dict[str, Any]:
-        """Send a request and return the JSON object it is answered with; raises ApiError."""
+        """Send a request and return the JSON object it is answered with; raises ApiError.
+
+        A change may be answered without a body, as some gateways do, which is an empty object.
+        """
         response = await self._send(method, path, body, params, repeatable=repeatable)
         if response.status_code >= _CLIENT_ERROR:
-            raise _refusal(response, method, path, _hint(response.status_code, self.settings))
+            raise _refusal(response, method, path, self.settings)
         if response.is_redirect:
             where = response.header("location") or f"no address ({response.status_code})"
             raise errors.UnreachableError(
@@ -175,7 +179,7 @@ class Http:
         *,
         repeatable: bool,
     ) -> Answer:
-        content = None if body is None else _ENCODER.encode(body).encode()
+        content = None if body is None else written(body)
         query = f"{path}?{urlencode(params)}" if params else path
         tries = _Tries(self.settings.retry, repeatable)
         while True:
@@ -281,7 +285,9 @@ def carrier(origin: Origin) -> Transport:
 
 
 def _object(response: Answer, method: str, path: str) -> dict[str, Any]:
-    value = _parsed(response.content)
+    if method != "GET" and not response.content.strip():
+        return {}
+    value = parsed(response.content)
     if not isinstance(value, dict):
         raise errors.UnreachableError(f"{method} {path}: the answer is no JSON object")
     return value
@@ -294,70 +300,32 @@ def _hint(status: int, settings: HttpSettings) -> str:
     return _HINTS.get(status, "")
 
 
-def _refusal(response: Answer, method: str, path: str, hint: str) -> errors.ApiError:
+def _refusal(response: Answer, method: str, path: str, settings: HttpSettings) -> errors.ApiError:
     status = response.status_code
-    sentence = sentence_of(response.content) or response.reason_phrase or "no reason given"
-    kind = _BY_STATUS.get(status, errors.ApiError)
-    if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or not _speaks_json(response):
+    kind, is_passing = _BY_STATUS.get(status, errors.ApiError), {_TIMEOUT, _TOO_MANY_REQUESTS}
+    if status >= _SERVER_ERROR or status in is_passing or not _speaks_json(response):
         # A 404 of a proxy is not the API's word that something is absent.
         trusted = {401, 402, 403}
         kind = kind if status in trusted else errors.UnreachableError
-    return kind(f"{method} {path}: {status}: {sentence}", hint=hint)
+    sentence = _sentence(response, settings.key.strip())
+    return kind(f"{method} {path}: {status}: {sentence}", hint=_hint(status, settings))
+
+
+def _sentence(response: Answer, key: str) -> str:
+    """Return what an answer says of itself, without the key, which some pages repeat."""
+    from reconciler.client.sentences import sentence_of  # hardly ever needed
+
+    content = response.content
+    if len(key) >= _SHORTEST_KEY:
+        content = content.replace(key.encode(), b"***")
+    sentence, status = sentence_of(content), response.status_code
+    if not _speaks_json(response):  # pages begin with what is told already
+        sentence = sentence.removeprefix(f"{status}: ").removeprefix(f"{status} ")
+    return sentence or response.reason_phrase or "no reason given"
 
 
 def _speaks_json(response: Answer) -> bool:
-    return isinstance(_parsed(response.content), dict)
-
-
-def _parsed(content: bytes) -> Any:
-    """Return the JSON value of a body; None for what is none, such as NaN or a number too large."""
-    try:
-        return _DECODER.decode(content.decode())
-    except (ValueError, RecursionError):
-        return None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def sentence_of(content: bytes) -> str:
-    """Return the human sentence of an error body, whichever of the known shapes it has.
-
-    Three JSON shapes are in use (``error``, ``message``, and a ``detail`` list or string); a body
-    that is none of them, such as a proxy's HTML page, yields nothing.
-    """
-    body = _parsed(content)
-    if not isinstance(body, dict):
-        return ""
-    found = (body.get(key) for key in ("error", "message", "detail"))
-    texts = (_text(value) for value in found)
-    return next((text[:_SENTENCE_LIMIT] for text in texts if text), "")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, dict):
-        return _text(value.get("message") or value.get("msg"))
-    if isinstance(value, list):
-        return "; ".join(_validation(item) for item in value if isinstance(item, dict))
-    return ""
-
-
-def _validation(item: Mapping[str, Any]) -> str:
-    place = item.get("loc")
-    where = ".".join(map(str, place)) if isinstance(place, list) else ""
-    return f"{where}: {item.get('msg', 'invalid')}" if where else str(item.get("msg", "invalid"))
+    return isinstance(parsed(response.content), dict)
 
 
 def _retry_after(response: Answer) -> float | None:

@@ -29,7 +29,8 @@ class ProxiedTransport:
     """httpx clients, one for every request at once.
 
     The pool of httpx looks at all of its connections for every request, so that a client with many
-    of them costs the square of their number. With ``transport``, requests go there instead.
+    of them costs the square of their number. A POST is not risked on a used connection once one
+    was lost. With ``transport``, requests go there instead.
     """
 
     def __init__(self, origin: Origin, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -39,10 +40,11 @@ class ProxiedTransport:
         self._verify = tls_context() if secure else False
         self._idle: list[httpx.AsyncClient] = []
         self._lanes: list[httpx.AsyncClient] = []
+        self._is_wary = False
 
     async def send(self, method: str, path: str, body: bytes | None) -> Answer:
         """Send a request over a client of its own for that time."""
-        lane = self._idle.pop() if self._idle else self._new_lane()
+        lane = await self._spare(method) or self._new_lane()
         kind = {} if body is None else {"Content-Type": "application/json"}
         url = self._origin.base_url.rstrip("/") + path
         try:
@@ -57,6 +59,7 @@ class ProxiedTransport:
         except httpx.InvalidURL as error:  # where a redirect leads, which nobody follows
             raise LostError(f"the API redirects to no address: {error}") from error
         except httpx.HTTPError as error:
+            self._is_wary = self._is_wary or isinstance(error, httpx.TransportError)
             raise LostError(str(error) or type(error).__name__) from error
         finally:
             self._idle.append(lane)
@@ -65,6 +68,15 @@ class ProxiedTransport:
         """Close all clients."""
         for lane in self._lanes:
             await lane.aclose()
+
+    async def _spare(self, method: str) -> httpx.AsyncClient | None:
+        """Return a client to use again, if there is one to be trusted with this method."""
+        lane = self._idle.pop() if self._idle else None
+        if lane and self._is_wary and method == "POST":
+            self._lanes.remove(lane)
+            await lane.aclose()
+            return None
+        return lane
 
     def _new_lane(self) -> httpx.AsyncClient:
         try:

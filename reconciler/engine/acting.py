@@ -1,7 +1,7 @@
 """What creating and deleting share: acting on one resource after another, and how that ends.
 
 An error of the API ends the resources that it befell, and what fails takes its dependants with it;
-a refused key ends the run. Never decides what is to be done.
+a refused key ends the run as well. Never decides what is to be done.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ async def guard(run: Run, actions: Sequence[Action], work: Awaitable[None]) -> N
     """Do work that these actions need; an error of the API ends them all, a refused key the run."""
     try:
         await work
-    except AuthenticationError:
+    except AuthenticationError as error:
+        run.is_broken_off = True
+        for action in actions:
+            run.end(action.resource, error.exit_code, say(error))
         raise
     except ApiError as error:
         credits_gone = isinstance(error, PaymentRequiredError)

@@ -50,10 +50,15 @@ async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name:
         drive = _Drive(run, subject, stage)
         try:
             ended = await drive.drive()
-        except (AuthenticationError, asyncio.CancelledError):
+        except AuthenticationError as error:
             subject.put_on_record()
-            if run.timer.expired():
-                drive.cut_off()
+            run.is_broken_off = True
+            run.end(target.id, error.exit_code, say(error), stage)
+            raise
+        except asyncio.CancelledError:
+            subject.put_on_record()
+            run.is_broken_off |= not run.timer.expired()
+            drive.cut_off()
             raise
         except PaymentRequiredError as error:
             run.out_of_credits = say(error)
@@ -66,7 +71,7 @@ async def converge(run: Run, target: DesiredTarget, live: LiveTarget, live_name:
 
 
 def cut_off(run: Run, target: DesiredTarget, live: LiveTarget, live_name: str) -> Outcome:
-    """End a target that nobody got to before the time of the run was up."""
+    """End a target that nobody got to before the run was over."""
     subject = _Subject(run, target, live, live_name)
     for stage in Stage:
         drive = _Drive(run, subject, stage)
@@ -187,24 +192,24 @@ class _Drive:
         return self._decide(self._subject.known(self._stage)).satisfied
 
     def cut_off(self) -> Outcome:
-        """End the target where it is, for the time of the run is up."""
+        """End the target where it is, for the run is over."""
         seen = self._subject.known(self._stage)
         if self._is_unanswered:
-            return self._pending("asked to start, but not answered: the time is up", seen)
+            return self._pending(f"asked to start, but not answered: {self._run.why_over}", seen)
         if seen and self._decide(seen).verb is Verb.WAIT:
             return self._not_complete(seen)
-        return self._not_started()
+        return self._not_started(self._run.why_over)
 
     def _may_not_start(self) -> Outcome | None:
         """Return how the target ends if nothing may be started any more."""
         if self._run.out_of_credits or self._run.clock.now() >= self._deadline():
-            return self._not_started()
+            return self._not_started("the time is up")
         return None
 
-    def _not_started(self) -> Outcome:
+    def _not_started(self, why: str) -> Outcome:
         if self._run.out_of_credits:
             return self._end(ExitCode.BLOCKED, self._run.out_of_credits)
-        return self._end(ExitCode.PENDING, "not started: the time is up")
+        return self._end(ExitCode.PENDING, f"not started: {why}")
 
     def _decide(self, seen: LiveStage | None) -> StageDecision:
         if seen is None:

@@ -1,10 +1,12 @@
 """Delete live targets: those that a plan deletes, and those that it replaces.
 
-Nothing is deleted but what the plan saw. Whatever has changed since is left alone.
+Nothing is deleted but what the plan saw. Whatever has changed since is left alone. A template goes
+after all that uses it and has to go as well, and never while any of that is still there.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ConflictError, ExitCode
@@ -12,10 +14,10 @@ from reconciler.core.model.events import EventKind
 from reconciler.core.model.observed import COMPLETE, Absent, LiveTarget, Unreadable
 from reconciler.core.model.plan import Verb
 from reconciler.core.planning.candidates import live_address
-from reconciler.engine.acting import each, tell
+from reconciler.engine.acting import each, gives_up, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Container, Sequence
 
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import LiveStage
@@ -25,12 +27,50 @@ if TYPE_CHECKING:
 
 async def delete_all(run: Run) -> None:
     """Delete what the plan deletes; failures end as outcomes."""
-    await each(run, [a for a in run.plan.actions if a.verb is Verb.DELETE], _delete)
+    await _users_first(run, [a for a in run.plan.actions if a.verb is Verb.DELETE], _delete)
 
 
-async def delete_replaced(run: Run, actions: Iterable[Action]) -> None:
-    """Make room for what takes the place of live targets; failures end as outcomes."""
-    await each(run, actions, _delete_live)
+async def delete_replaced(run: Run, actions: Sequence[Action]) -> None:
+    """Make room for what takes the place of live targets; failures end as outcomes.
+
+    The actions are in the plan's order, templates first. What cannot be made again stays, and with
+    it what it needs: that is settled before anything is gone.
+    """
+    replaced = {action.resource for action in actions}
+    for action in actions:
+        gives_up(run, action)
+    for action in reversed(actions):
+        _keep_template(run, action, replaced)
+    await _users_first(run, actions, _delete_live)
+
+
+async def _users_first(
+    run: Run, actions: Sequence[Action], delete: Callable[[Run, Action], Awaitable[None]]
+) -> None:
+    going = {action.resource for action in actions}
+    for wave in _waves(run, actions):
+        await each(run, wave, delete)
+        for action in wave:
+            _keep_template(run, action, going)
+
+
+def _waves(run: Run, actions: Sequence[Action]) -> list[list[Action]]:
+    """Return what can go at once: what nothing uses, then what only that uses, and so on."""
+    heights: dict[ResourceId, int] = {}
+    for user, template in reversed(run.templates.items()):
+        heights[template] = max(heights.get(template, 0), heights.get(user, 0) + 1)
+    waves: dict[int, list[Action]] = defaultdict(list)
+    for action in actions:
+        waves[heights.get(action.resource, 0)].append(action)
+    return [waves[height] for height in sorted(waves)]
+
+
+def _keep_template(run: Run, user: Action, going: Container[ResourceId]) -> None:
+    """Keep the template of what had to go and is still there."""
+    failed, template = run.failed(user.resource), run.templates.get(user.resource)
+    if failed and template in going and template and not run.failed(template):
+        why = f"not deleted: target {user.resource}, which uses it as its template, is still there"
+        run.end(template, failed.code, why)
 
 
 async def _delete(run: Run, action: Action) -> None:

@@ -2,16 +2,17 @@
 
 Independent targets go on when one fails. A refused key ends everything; missing credits start
 nothing more and let what runs be watched to its end. When the time of the run is up, everything
-is broken off as by an interrupt, and told.
+is broken off as by an interrupt, and told. However a run ends early, every resource has an outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.errors import ExitCode, ReconcilerError
+from reconciler.core.errors import AuthenticationError, ExitCode, ReconcilerError
 from reconciler.core.explain import explain
 from reconciler.core.model.events import Event, EventKind, Outcome
 from reconciler.core.model.manifest import Kind
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.core.clock import Clock
     from reconciler.core.model.desired import Desired, DesiredTarget
     from reconciler.core.model.lock import Lock
+    from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
     from reconciler.core.model.plan import Action, Plan
     from reconciler.engine.keeper import LockWriter
@@ -61,30 +63,57 @@ async def execute(
     clock: Clock,
     emit: Callable[[Event], None],
     options: RunOptions,
+    outcomes: dict[ResourceId, Outcome] | None = None,
 ) -> tuple[Outcome, ...]:
     """Carry out a plan and return how each resource fared.
 
     The lockfile is on disk when this returns, and also when it is cancelled or raises. None is
-    begun where nothing could be observed.
+    begun where nothing could be observed. ``outcomes`` is filled on the way, so that it holds them
+    also when a refused key or a cancellation ends the run; these it tells no events about.
     """
+    outcomes = {} if outcomes is None else outcomes
+    templates = {it.id: it.parent for it in desired.targets.values() if it.parent}
+    if plan.destruction:
+        # Nothing is to be converged then: only what the plan says happens.
+        desired = replace(desired, repos={}, prompts={}, targets={})
     before = record(desired, observed, lock, api_url=plan.api_url)
     refusals = [a for a in plan.blocked if a.reason is Reason.BUDGET_EXCEEDED]
     if refusals:
         if lock:
             writer.write(before)
-        return tuple(_blocked(action, emit) for action in refusals)
+        outcomes.update((action.resource, _blocked(action, emit)) for action in refusals)
+        return tuple(outcomes.values())
     is_known = lock is not None or not plan.unknown
     keeper = Keeper(before, writer, clock, empty_is_news=is_known)
-    run = Run(desired, observed, plan, api, keeper, clock, emit, options)
+    run = Run(
+        desired,
+        observed,
+        plan,
+        api,
+        keeper,
+        clock,
+        emit,
+        options,
+        outcomes=outcomes,
+        templates=templates,
+    )
+    await _to_its_end(run)
+    return tuple(outcomes.values())
+
+
+async def _to_its_end(run: Run) -> None:
     flushing = asyncio.create_task(_keep_flushing(run))
     try:
         _settle_what_needs_nothing(run)
         _forget_orphans(run)
         await _carry_out(run)
+    except (asyncio.CancelledError, AuthenticationError):
+        run.is_broken_off = True
+        _end_what_is_left(run)
+        raise
     finally:
         flushing.cancel()
-        keeper.flush(force=True)
-    return tuple(run.outcomes.values())
+        run.keeper.flush(force=True)
 
 
 async def _carry_out(run: Run) -> None:
@@ -108,7 +137,7 @@ def _end_what_is_left(run: Run) -> None:
     for action in run.plan.actions:
         id_ = action.resource
         if action.verb in _NOT_DONE and id_ not in run.outcomes and id_ not in run.made:
-            why = f"not {_NOT_DONE[action.verb]}, as far as is known: the time is up"
+            why = f"not {_NOT_DONE[action.verb]}, as far as is known: {run.why_over}"
             run.end(id_, ExitCode.PENDING, why)
     for target in _unended(run):
         cut_off(run, target, *_live(run, target))

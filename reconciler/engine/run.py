@@ -74,6 +74,10 @@ class Run:
     last_look: float = field(init=False, default=math.inf)
     #: Why nothing more may be started, once the account has run out of credits.
     out_of_credits: str = ""
+    #: The template of each declared target that has one; templates come before what uses them.
+    templates: dict[ResourceId, ResourceId] = field(default_factory=dict)
+    #: Whether an interrupt or a refused key has ended the run, which whoever began it tells.
+    is_broken_off: bool = False
 
     def __post_init__(self) -> None:
         seconds = self.options.timeout
@@ -90,12 +94,17 @@ class Run:
         message: str = "",
         stage: Stage | None = None,
     ) -> Outcome:
-        """Note how a resource fared, and tell about it unless all is well."""
+        """Note how a resource fared; tell about it unless all is well, or all is over."""
         outcome = Outcome(resource, code, stage, message)
         self.outcomes[resource] = outcome
-        if code in _EVENT_OF:
+        if code in _EVENT_OF and not self.is_broken_off:
             self.emit(Event(_EVENT_OF[code], resource, stage, message=message))
         return outcome
+
+    @property
+    def why_over(self) -> str:
+        """Why nothing more is done, once a run has ended before its end."""
+        return "the time is up" if self.timer.expired() else "the run was broken off"
 
     def failed(self, resource: ResourceId) -> Outcome | None:
         """Return the outcome of a resource that others cannot rely on, if it is such a one."""

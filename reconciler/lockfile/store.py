@@ -48,10 +48,19 @@ class Store:
                 f"{self.path} {error}", hint=_way_out(error.beginning)
             ) from error
         except OSError as error:
-            raise ReconcilerError(f"{self.path}: {error.strerror}") from error
+            raise InvalidLockfileError(f"{self.path} cannot be read: {error.strerror}") from error
         # A checkout of git on Windows ends lines otherwise: that alone is no change.
         self._written = content.replace("\r\n", "\n")
         return text.parse(content, str(self.path))
+
+    def require_writable(self) -> None:
+        """Raise ReconcilerError where it is known beforehand that writing will fail.
+
+        What stands in the place of the file is the matter of reading it.
+        """
+        why, hint = _hindrance(self.path.parent)
+        if why:
+            raise ReconcilerError(f"cannot write {self.path}: {why}", hint=hint)
 
     def write(self, lock: Lock) -> bool:
         """Replace the file by this lock, atomically; return whether its bytes changed.
@@ -84,6 +93,18 @@ def _way_out(content: bytes) -> str:
     """Return how to recover from what a file holds; from what is no file where that is nothing."""
     beginning = content[:_BEGINNING].decode(errors="replace")
     return text.way_out(beginning) if beginning else text.ELSEWHERE
+
+
+def _hindrance(directory: Path) -> tuple[str, str]:
+    """Return why no file can be made in a directory, and what to do about it; or nothing."""
+    if not os.path.isdir(directory):  # noqa: PTH112 - says no where pathlib raises
+        return f"there is no directory {directory}", "Create it, or name another file: --lockfile."
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return (
+            f"{directory} may not be written to",
+            "Allow it, or name a file elsewhere: --lockfile.",
+        )
+    return "", ""
 
 
 class UnfitFileError(Exception):

@@ -64,6 +64,16 @@ def is_directory(path: str) -> bool:
         return False
 
 
+def is_file(path: str) -> bool:
+    """Tell whether a path leads to a regular file, by whatever links."""
+    return os.path.isfile(path)  # noqa: PTH113 - that of Path raises where it may not look
+
+
+def is_link(path: str) -> bool:
+    """Tell whether a path is a link, as far as anybody may look."""
+    return os.path.islink(path)  # noqa: PTH114 - that of Path raises where it may not look
+
+
 def is_inside(path: str, directory: str) -> bool:
     """Tell whether a resolved path is a resolved directory, or below it."""
     return os.path.commonpath((path, directory)) == directory

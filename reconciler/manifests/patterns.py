@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.core.declare.cells import MOST_CELLS
@@ -74,7 +73,7 @@ class _Search:
             path = self._path(name)
             if not files.is_inside(os.path.realpath(path), self._root):
                 raise files.UnreadableError(f"finds {printable(name)}, which {_OUTSIDE}")
-            if not Path(path).is_file():
+            if not files.is_file(path):
                 continue
             if not _is_text(name):
                 raise files.UnreadableError(f"finds {printable(name)}, a name that is not UTF-8")

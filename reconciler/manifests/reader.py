@@ -192,6 +192,8 @@ class _Reader:
     def _begin(self, event: Event, empty: dict[str, Any] | list[Any], tag: str) -> None:
         if event.tag not in (None, "!", f"tag:yaml.org,2002:{tag}"):
             self._fault(event, refused_tag(event.tag).message)
+            if not self._at_key:
+                self._note_replaced(self._stack[1:])
         if len(self._stack) > DEEPEST:
             raise _StopReadingError(_fault_at(event, TOO_DEEP))
         self._anchors.pop(event.anchor, None)

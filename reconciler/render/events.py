@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from reconciler.core import durations
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
-from reconciler.render.style import Style, counted, safe
+from reconciler.core.schema.wording import counted
+from reconciler.render.style import Style, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +39,17 @@ def quantity(event: Event) -> str:
     """Return the line count of an event, if it has one: ``312 / 500 lines``."""
     if event.lines is None:
         return "" if event.progress is None else f"{event.progress:.0f} %"
-    of = "" if event.expected is None else f" / {event.expected:,}"
-    return f"{event.lines:,}{of} lines"
+    if event.expected is None:
+        return counted(event.lines, "line")
+    return f"{event.lines:,} / {event.expected:,} lines"
 
 
 def summary(result: RunResult, style: Style) -> str:
     """Return the last line of a run: the truth in one glance."""
     if result.interrupted:
-        return style.warn("Interrupted. What is known is in the lockfile.")
+        parts = _counts(result, style)
+        head = f"{style.warn('Interrupted')}{': ' if parts else ''}{parts}."
+        return f"{head} What is known is in the lockfile."
     if result.declined:
         return style.warn(f"Nothing was {'deleted' if result.destruction else 'applied'}.")
     if result.exit_code is ExitCode.OK:
@@ -54,6 +58,12 @@ def summary(result: RunResult, style: Style) -> str:
             return style.good(f"Deleted: {counted(count, 'target')}.")
         are = "is" if count == 1 else "are"
         return style.good(f"Converged: {counted(count, 'resource')} {are} as declared.")
+    head = "Not all deleted" if result.destruction else "Not converged"
+    return f"{head}: {_counts(result, style)}."
+
+
+def _counts(result: RunResult, style: Style) -> str:
+    """Return how many resources fared how, the worst first."""
     words = (
         (ExitCode.ERROR, "failed", style.bad),
         (ExitCode.BLOCKED, "blocked", style.bad),
@@ -63,8 +73,7 @@ def summary(result: RunResult, style: Style) -> str:
     parts = [
         paint(f"{result.count(code):,} {word}") for code, word, paint in words if result.count(code)
     ]
-    head = "Not all deleted" if result.destruction else "Not converged"
-    return f"{head}: {', '.join(parts)}."
+    return ", ".join(parts)
 
 
 def _details(event: Event) -> list[str]:

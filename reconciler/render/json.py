@@ -93,11 +93,15 @@ def result(value: RunResult) -> dict[str, Any]:
     }
 
 
-def stopped(code: ExitCode, message: str) -> dict[str, Any]:
-    """Return the last line of ``apply --format json`` when an error ended the run."""
-    nothing = dict.fromkeys(_OUTCOMES, 0)
-    ending = {"exit_code": int(code), "converged": False, "resources": nothing, "requests": 0}
-    return {"event": "summary", **ending, "error": message}
+def stopped(code: ExitCode, message: str, so_far: RunResult | None = None) -> dict[str, Any]:
+    """Return the last line of ``apply --format json`` when an error ended the run there.
+
+    Without ``so_far``, nothing had been done by then.
+    """
+    from reconciler.core.model.events import RunResult  # a plan needs none
+
+    known = result(so_far or RunResult(()))
+    return {**known, "exit_code": int(code), "converged": False, "error": message}
 
 
 def _is_revised(action: Action) -> bool:

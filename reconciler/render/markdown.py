@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Verb
+from reconciler.core.schema.wording import counted
 from reconciler.render.plan import cost, counts, nothing_to_do, quantity, shown_value
-from reconciler.render.style import counted, safe, shorten
+from reconciler.render.style import safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ def plan(value: Plan) -> str:
     groups = [list(group) for _, group in groupby(value.changes, lambda action: action.resource)]
     text, left = _fill(head, groups, LONGEST - _ROOM_FOR_THE_END)
     if left:
-        text += f"\n… and {left:,} more resources; `reconciler plan` shows them.\n"
+        text += f"\n… and {counted(left, 'more resource')}; `reconciler plan` shows them.\n"
     return text
 
 

@@ -10,9 +10,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model.manifest import Kind
+from reconciler.core.schema.wording import counted
 from reconciler.core.watching.standing import WHOLE_RUN, Change
 from reconciler.render import causes
-from reconciler.render.style import counted, shorten
+from reconciler.render.style import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

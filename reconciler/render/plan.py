@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.explain import advice, reason_sentence
 from reconciler.core.model.plan import Reason, Verb
+from reconciler.core.schema.wording import counted
 from reconciler.render import causes
-from reconciler.render.style import Style, counted, safe, shorten
+from reconciler.render.style import Style, safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -160,7 +161,7 @@ def quantity(action: Action) -> str:
     """Return the lines of a stage against those that are expected."""
     lines, of = action.lines or 0, action.expected
     if of is None:
-        return f"{lines:,} lines, {action.wanted:,} wanted"
+        return f"{counted(lines, 'line')}, {action.wanted:,} wanted"
     least = action.wanted or 0
     wanted = f" (at least {least:,})" if 1 < least < of else ""
     return f"{lines:,} / {of:,} lines{wanted}"
@@ -231,6 +232,8 @@ def _resources(count: int) -> str:
 def cost(estimate: Estimate) -> str:
     """Return what the runs of a plan would generate, in words."""
     tokens = estimate.max_output_tokens
-    bound = "no bound on output tokens" if tokens is None else f"at most {tokens:,} output tokens"
-    questions, answers = estimate.stim_lines, estimate.trajectories
-    return f"New: {questions:,} questions, {answers:,} trajectories, {bound}."
+    most = "" if tokens is None else f"at most {counted(tokens, 'output token')}"
+    bound = most or "no bound on output tokens"
+    questions = counted(estimate.stim_lines, "question")
+    answers = counted(estimate.trajectories, "trajectory", "trajectories")
+    return f"New: {questions}, {answers}, {bound}."

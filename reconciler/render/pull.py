@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model.outputs import Verdict
-from reconciler.render.style import Style, counted, safe
+from reconciler.core.schema.wording import counted
+from reconciler.render.style import Style, safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

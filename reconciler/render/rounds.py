@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core import durations
 from reconciler.core.errors import ExitCode
 from reconciler.core.model.events import EventKind
+from reconciler.core.schema.wording import counted
 from reconciler.core.watching.rounds import Ending
 from reconciler.render import causes, notification
-from reconciler.render.style import Style, counted, shorten
+from reconciler.render.style import Style, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

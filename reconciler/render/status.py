@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import FAILED, IN_PROGRESS
 from reconciler.core.planning.report import NOT_WANTED, UNKNOWN
+from reconciler.core.schema.wording import counted
 from reconciler.render import causes
 from reconciler.render.plan import counts
-from reconciler.render.style import Style, counted, safe, shorten
+from reconciler.render.style import Style, safe, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -23,11 +23,6 @@ def shorten(text: str, width: int) -> str:
     return plain if len(plain) <= width else plain[: max(1, width - 1)] + "…"
 
 
-def counted(count: int, word: str) -> str:
-    """Return a number with a word in the right form: ``1 target``, ``1,000 targets``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def _visible(char: str) -> str:
     if char in "\n\r\t":
         return " "

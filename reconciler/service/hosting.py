@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from reconciler import __version__
+from reconciler.service.api.absolute import relative
 from reconciler.service.api.app import App
 from reconciler.service.api.auth import Keys
+from reconciler.service.api.connection import BACKLOG, Connection
 from reconciler.service.rehearsal.jobs import Fates
 from reconciler.service.rehearsal.requests import Rehearsed, abortable
 from reconciler.service.state import datadir
@@ -101,14 +103,15 @@ def _surrounded(app: App, settings: Settings, metrics: Metrics, script: Script |
     outer: ASGIApp = Measured(Rehearsed(app, script) if script else app, metrics)
     if settings.access_log is not None:
         outer = Logged(outer, settings.access_log)
-    return abortable(outer) if script else outer
+    return relative(abortable(outer) if script else outer)
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     return uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
+        backlog=BACKLOG,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -6,11 +6,12 @@ stack is imported on that thread and nowhere else. Never prints.
 
 from __future__ import annotations
 
+import resource
 import secrets
 import signal
 import socket
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 512
+_MANY_FILES = 8192
 _LAST_PORT = 65535
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -30,9 +32,19 @@ def serve(settings: Settings, *, on_listening: Callable[[Running], None]) -> Non
 
     ``on_listening`` is called once connections are accepted. Raises ServiceError.
     """
+    _allow_many_files()
     with _caught_signals() as (wait_for_one, like_one), _running(settings, like_one) as running:
         on_listening(running)
         wait_for_one()
+
+
+def _allow_many_files() -> None:
+    """Raise this process's own limit of open files; every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

@@ -77,10 +77,11 @@ def connect(place: Place, access: Access, desired: Desired) -> Iterator[Connecti
     """Make an API available; raises UsageError, or ReconcilerError where there is no key."""
     name = api_name(access, desired)
     if not access.local:
-        key = access.environment.get("BREAD_API_KEY")
+        given = access.environment.get("BREAD_API_KEY")
+        key = (given or "").strip()
         if not key:
             raise ReconcilerError(
-                "no API key: BREAD_API_KEY is not set",
+                f"no API key: BREAD_API_KEY is {'empty' if given else 'not set'}",
                 hint="Set it to your key, or try everything without one: --local.",
             )
         yield Connection(name, _told(HttpSettings(name, key, access.user_id), access))

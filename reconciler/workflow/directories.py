@@ -10,6 +10,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from reconciler.manifests import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -37,18 +39,21 @@ def opened(base: Path, parts: Sequence[str], *, make: bool) -> int:
     return descriptor
 
 
-def link_on_the_way(base: Path, files: Iterable[str]) -> Path | None:
+def link_on_the_way(base: Path, names: Iterable[str]) -> Path | None:
     """Return a link, be it to a directory inside, that some files would be written through."""
-    ways = {parent for file in files for parent in (base / file).parents}
-    found = (way for way in sorted(ways) if base in way.parents and way.is_symlink())
-    return next(found, None)
+    return next((way for way in _ways(base, names) if files.is_link(str(way))), None)
 
 
-def file_on_the_way(base: Path, files: Iterable[str]) -> Path | None:
+def file_on_the_way(base: Path, names: Iterable[str]) -> Path | None:
     """Return something that is no directory, where some files need one."""
-    ways = {parent for file in files for parent in (base / file).parents}
-    found = (way for way in sorted(ways) if base in way.parents and not way.is_dir())
+    found = (way for way in _ways(base, names) if not files.is_directory(str(way)))
     return next((way for way in found if os.path.lexists(way)), None)
+
+
+def _ways(base: Path, names: Iterable[str]) -> list[Path]:
+    """Return the directories below another one that some files lie in, from the top down."""
+    ways = {parent for name in names for parent in (base / name).parents}
+    return sorted(way for way in ways if base in way.parents)
 
 
 def take_back(written: Sequence[Path], error: OSError) -> None:

@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def seen(place: Place) -> Snapshot:
     """
     if _is_one_file(place):
         return frozenset()
-    return snapshot(place.root, {str(place.lockfile.resolve())})
+    return snapshot(place.root, {os.path.realpath(place.lockfile)})
 
 
 def _is_one_file(place: Place) -> bool:

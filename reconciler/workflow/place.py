@@ -40,7 +40,7 @@ def place(manifests: Path, lockfile: Path | None = None) -> Place:
 
 
 def _require_inside(lockfile: Path, root: Path) -> None:
-    if not lockfile.is_symlink():
+    if not files.is_link(str(lockfile)):
         return
     true_root = os.path.realpath(root)
     if os.path.commonpath([os.path.realpath(lockfile), true_root]) != true_root:

@@ -31,7 +31,7 @@ _MOVING = frozenset({"lines", "expected", "message"})
 #: What is compared by itself, or shapes the plan that is made anew.
 _APART = frozenset({"format", "digest", "options"})
 #: The most bytes that a saved plan may have.
-_LARGEST = 50_000_000
+LARGEST = 50_000_000
 
 
 class InvalidSavedPlanError(ReconcilerError):
@@ -51,16 +51,15 @@ class Saved:
     max_trajectories: int | None = None
 
 
-def save(
+def text(
     plan: Plan,
-    path: Path,
     *,
     scope: Scope,
     prune: bool,
     max_deletions: int = MAX_DELETIONS,
     max_trajectories: int | None = None,
-) -> None:
-    """Write a plan to a file, atomically, with the options that shaped it, if any did."""
+) -> str:
+    """Return what a plan is saved as: itself, with the options that shaped it, if any did."""
     content = as_json.plan(plan)
     shaped = scope or prune or max_deletions != MAX_DELETIONS or max_trajectories is not None
     if shaped:
@@ -72,8 +71,13 @@ def save(
             "max_deletions": max_deletions,
             "max_trajectories": max_trajectories,
         } | ({"shard": str(scope.shard)} if scope.shard else {})
+    return as_json.text(content)
+
+
+def write(path: Path, content: str) -> None:
+    """Write what a plan is saved as to a file, atomically; raises ReconcilerError."""
     try:
-        replace_file(path, as_json.text(content))
+        replace_file(path, content)
     except OSError as error:
         raise ReconcilerError(f"cannot write {path}: {error.strerror}") from error
 
@@ -81,17 +85,23 @@ def save(
 def read(path: Path) -> Saved:
     """Read a saved plan; raises InvalidSavedPlanError."""
     try:
-        content = json.loads(read_file(path, _LARGEST))
+        return parse(read_file(path, LARGEST), str(path))
     except OSError as error:
         raise InvalidSavedPlanError(f"{path}: {error.strerror}") from error
     except UnfitFileError as error:
         raise InvalidSavedPlanError(f"{path} {error}", hint=_AGAIN) from error
+
+
+def parse(data: bytes, name: str) -> Saved:
+    """Return the plan that something of this name holds; raises InvalidSavedPlanError."""
+    try:
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidSavedPlanError(f"{path} is no saved plan: {error}", hint=_AGAIN) from error
+        raise InvalidSavedPlanError(f"{name} is no saved plan: {error}", hint=_AGAIN) from error
     problems = Checker(schema_files.load("plan")).problems(content)
     if problems:
-        text = f"{path} is no saved plan: {problems[0].message}"
-        raise InvalidSavedPlanError(text, hint=_AGAIN)
+        message = f"{name} is no saved plan: {problems[0].message}"
+        raise InvalidSavedPlanError(message, hint=_AGAIN)
     options = content.get("options")
     if options is None:
         return Saved(content)
@@ -99,7 +109,7 @@ def read(path: Path) -> Saved:
     try:
         part = shard.parse(options["shard"]) if "shard" in options else None
     except ValueError as error:
-        raise InvalidSavedPlanError(f"{path} is no saved plan: {error}", hint=_AGAIN) from error
+        raise InvalidSavedPlanError(f"{name} is no saved plan: {error}", hint=_AGAIN) from error
     scope = Scope(labels, tuple(options["target"]), tuple(options["exclude"]), part)
     rest = ("prune", "max_deletions", "max_trajectories")
     return Saved(content, scope, **{name: options[name] for name in rest})

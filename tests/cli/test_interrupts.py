@@ -73,6 +73,10 @@ def test_an_interrupt_ends_soon_with_the_summary_and_the_next_run_goes_on(
     assert (ended.code, ended.err) == (ExitCode.INTERRUPTED, "")
     assert seconds < SOON
     check_lines(ended)
+    # A repo and two prompts are there, the target is under way.
+    counts = {"converged": 3, "pending": 1, "blocked": 0, "errors": 0}
+    assert ended.lines[-1]["resources"] == counts
+    assert ended.lines[-1]["requests"] > 5
     assert_whole(slow_project)
     again = slow_project.run("apply", "--no-wait", "--format", "json")
     assert again.code == ExitCode.PENDING

@@ -184,6 +184,9 @@ def test_a_refused_key_is_a_valid_end(project: Project, monkeypatch: pytest.Monk
     ended = apply(project)
     assert ended.code == ExitCode.ERROR
     assert "wrong-key-of-this-test" not in ended.out
+    summary = ended.lines[-1]
+    assert summary["requests"] > 0
+    assert summary["resources"] == {"converged": 0, "pending": 0, "blocked": 0, "errors": 5}
 
 
 def test_an_unreachable_api_is_a_valid_end(

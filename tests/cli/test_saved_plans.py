@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -247,6 +248,26 @@ def test_a_truncated_file_is_invalid(project: Project, file: Path) -> None:
     assert apply(project, file).code == ExitCode.INVALID
     file.unlink()
     assert apply(project, file).code == ExitCode.INVALID
+
+
+def test_a_plan_goes_from_stdout_to_stdin(project: Project, tmp_path: Path) -> None:
+    options = ("--target", "coding/one")
+    printed = project.run("plan", "--out", "-", *options)
+    assert printed.code == ExitCode.OK
+    assert printed.json["options"]["target"] == ["coding/one"]
+    assert not list(tmp_path.rglob("-"))
+    running = project.start("apply", "--plan", "-", stdin=subprocess.PIPE)
+    out, err = running.communicate(printed.out, timeout=60)
+    assert (running.returncode, out != "") == (ExitCode.OK, True), err
+    assert project.lock["targets"].keys() == {"coding/one"}
+    again = project.start("apply", "--plan", "-", stdin=subprocess.PIPE)
+    assert "error: stdin is no saved plan" in again.communicate("nonsense", timeout=60)[1]
+    assert again.returncode == ExitCode.INVALID
+
+
+def test_what_is_printed_as_json_is_not_printed_as_anything_else(project: Project) -> None:
+    refused = project.run("plan", "--out", "-", "--format", "markdown")
+    assert (refused.code, refused.out) == (ExitCode.USAGE, "")
 
 
 def test_an_offline_plan_cannot_be_saved(project: Project, file: Path) -> None:

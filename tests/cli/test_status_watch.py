@@ -41,6 +41,13 @@ def working(slow_project: Project) -> Iterator[Project]:
     outcome(running)
 
 
+def test_a_lockfile_that_leads_round_in_a_circle_is_told(project: Project) -> None:
+    project.lockfile.symlink_to(project.lockfile.name)
+    done = project.run("status", *WATCH)
+    assert (done.code, done.out) == (ExitCode.INVALID, "")
+    assert "cannot be read" in done.err
+
+
 def read_until(stream: Any, found: Callable[[str], bool]) -> str:
     """Return what a process wrote until that was enough."""
     text = ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler import __version__, schema_files
+from reconciler.cli import failures
 from reconciler.cli.root import COMMANDS
 from reconciler.core.errors import ExitCode
 from reconciler.workflow.connection import SystemClock
@@ -18,7 +22,7 @@ from reconciler.workflow.connection import SystemClock
 from .project import PROMPTS, Project, ended, target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .project import Ended
 
@@ -37,6 +41,15 @@ def test_every_command_explains_itself(cli: Callable[..., Ended]) -> None:
         assert explained.code == ExitCode.OK
         assert explained.out.startswith(f"Usage: reconciler {command}")
         assert explained.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_what_says_how_much_is_told(
+    cli: Callable[..., Ended], command: str
+) -> None:
+    taken = cli(command, "-v", "-q", "--no-color", "--help")
+    assert taken.code == ExitCode.OK
+    assert all(flag in taken.out for flag in ("--verbose", "--quiet", "--no-color"))
 
 
 def test_the_version_is_told(cli: Callable[..., Ended]) -> None:
@@ -342,6 +355,86 @@ def test_a_path_without_manifests_is_invalid(
     assert list(empty.iterdir()) == []
 
 
+OFFLINE = [("validate",), ("plan", "--offline"), ("report", "--offline")]
+READING = [*OFFLINE, ("plan",), ("apply",), ("status",), ("refresh",), ("pull",), ("destroy",)]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/below", "loop", "loop/below"])
+def test_a_path_that_cannot_be_followed_is_invalid(
+    project: Project, command: tuple[str, ...], name: str
+) -> None:
+    (project.root / "loop").symlink_to("loop")
+    project.root /= name
+    result = project.run(*command, access=() if command in OFFLINE else None)
+    assert (result.code, result.out) == (ExitCode.INVALID, "")
+    assert f"{name}:1:1: this cannot be read: " in result.err
+    assert "internal" not in result.err
+
+
+@pytest.fixture
+def powerless() -> Iterator[Callable[[], None]]:
+    """Give a function after which this process may do no more than any user, while a test lasts."""
+    user = os.geteuid()
+    yield lambda: os.seteuid(user or 65534)
+    os.seteuid(user)
+
+
+@pytest.mark.parametrize("place", ["closed/project", "closed", "project/targets.yaml"])
+@pytest.mark.parametrize("command", OFFLINE, ids=" ".join)
+def test_a_path_that_may_not_be_read_is_invalid(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    powerless: Callable[[], None],
+    place: str,
+    command: tuple[str, ...],
+) -> None:
+    assert project.run(*command, access=()).code == ExitCode.OK  # imports what it needs
+    top = project.root.parent
+    monkeypatch.chdir(top)
+    closed = top / "closed"
+    closed.mkdir()
+    shutil.copytree("project", closed / "project")
+    for path, mode in ((top, 0o755), (closed, 0), (top / "project/targets.yaml", 0)):
+        path.chmod(mode)
+    project.root = Path(place)
+    powerless()
+    result = project.run(*command, access=())
+    assert (result.code, result.out) == (ExitCode.INVALID, "")
+    assert f"{place}:1:1: this " in result.err
+    assert "cannot be read: Permission denied" in result.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("apply", "--metrics-file", "x" * 300 + "/y"),
+        ("import", "--bgit", "x" * 300),
+        ("import", "--bgit", "nowhere"),
+        ("serve", "--datasets", "nowhere"),
+        ("serve", "--rehearse", "x" * 300),
+    ],
+    ids=lambda options: " ".join(options)[:30],
+)
+def test_what_an_option_names_and_cannot_be_read_is_wrong_usage(
+    cli: Callable[..., Ended], options: tuple[str, ...]
+) -> None:
+    result = cli(*options)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert options[1] in result.err
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP])
+def test_what_the_system_refuses_is_no_fault_of_the_program(
+    capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    assert failures.report(OSError(number, "No", "some/\x1bfile")) == ExitCode.ERROR
+    told = capsys.readouterr().err
+    assert told.startswith("error: some/")
+    assert told.endswith("file: No\n")
+    assert "\x1b" not in told
+
+
 @pytest.mark.parametrize("command", ["plan", "apply", "status", "refresh"])
 @pytest.mark.parametrize(
     ("damage", "word"),
@@ -397,6 +490,8 @@ def test_schemas_are_printed_as_they_are(cli: Callable[..., Ended], name: str) -
     assert result.code == ExitCode.OK
     Draft202012Validator.check_schema(json.loads(result.out))
     assert result.out == schema_files.text(name)
+    for form in ("json", "text"):
+        assert cli("schema", name, "-q", "--format", form) == result
 
 
 def test_control_sequences_of_others_do_not_reach_the_terminal(project: Project) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 import traceback
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.client import Http, HttpSettings, checked_base_url, is_loopback
-from reconciler.core.errors import ReconcilerError, UsageError
+from reconciler.core.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.core.model.desired import Desired
+from reconciler.workflow.access import Access
+from reconciler.workflow.connection import connect
+from reconciler.workflow.place import place
 
 from .support import KEY, Clock, answer, asynchronous, ok, serving, speaking
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @asynchronous
@@ -61,6 +69,49 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key
     shown = "".join(traceback.format_exception(refusal))
     assert key.strip() not in shown
     assert repr(key.strip())[1:-1] not in shown
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n", "\r\n", "\t \n"])
+def test_a_key_of_white_space_is_none(tmp_path: Path, key: str) -> None:
+    access = Access(environment={"BREAD_API_KEY": key})
+    with (
+        pytest.raises(ReconcilerError, match="no API key") as caught,
+        connect(place(tmp_path), access, Desired({}, {}, {})),
+    ):
+        pass
+    assert caught.value.exit_code == ExitCode.ERROR
+    assert "--local" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}\r\n"])
+@asynchronous
+async def test_white_space_around_a_key_is_dropped(tmp_path: Path, key: str) -> None:
+    async with serving(ok(base_model="m")) as server:
+        access = Access(api_url=server.url, environment={"BREAD_API_KEY": key})
+        with connect(place(tmp_path), access, Desired({}, {}, {})) as connection:
+            async with connection.open() as api:
+                await api.repo("r")
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"GET /v1/repo/r\nAuthorization: Bearer {KEY}".encode(),
+        f"<html><title>Bearer {KEY}</title></html>".encode(),
+        {"error": f"{KEY} is not known"},
+        f"{'x' * 490} {KEY}".encode(),
+    ],
+)
+@asynchronous
+async def test_a_page_that_repeats_what_was_sent_does_not_bring_the_key_to_light(
+    body: object,
+) -> None:
+    async with speaking(answer(400, body)) as (api, _):
+        with pytest.raises(ReconcilerError) as caught:
+            await api.repo("r")
+    assert KEY[:10] not in caught.value.message
+    assert "*" in caught.value.message
 
 
 @pytest.mark.parametrize("user", ["漢", "Zoë", "one\nX-Other: two", "a\x00b"])

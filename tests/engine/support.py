@@ -151,6 +151,8 @@ class World:
         self.lockfile = Memory(self.api.journal)
         self.writer: LockWriter = self.lockfile
         self.events: list[Event] = []
+        #: How each resource fared in the last run, also in one that raised.
+        self.outcomes: dict[ResourceId, Outcome] = {}
 
     async def plan(self, desired: Desired) -> tuple[Desired, Any, Lock | None, Plan]:
         lock = self.lockfile.lock if self.lockfile.texts else None
@@ -160,7 +162,7 @@ class World:
     async def carry_out(
         self, desired: Desired, observed: Any, lock: Lock | None, plan: Plan, **options: Any
     ) -> Ran:
-        begun, self.events = self.clock.now(), []
+        begun, self.events, self.outcomes = self.clock.now(), [], {}
         outcomes = await execute(
             desired,
             observed,
@@ -171,6 +173,7 @@ class World:
             clock=self.clock,
             emit=self.events.append,
             options=RunOptions(**{"pace": HOSTED, **options}),
+            outcomes=self.outcomes,
         )
         return Ran(plan, _by_name(outcomes), self.events, self.clock.now() - begun)
 

@@ -8,11 +8,14 @@ import pytest
 import yaml
 from cli.project import PROMPTS, Project, target
 
-from reconciler.core.errors import ExitCode
+from reconciler.client import Api
+from reconciler.core.errors import AuthenticationError, ExitCode, UnreachableError
 from reconciler.workflow.directories import create
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo
 
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
 LONG = "You are an expert.\n\nSay what to do first; then why.\n"
@@ -179,9 +182,106 @@ def test_a_repo_that_is_not_live_is_named_with_the_nearest(live: Project, tmp_pa
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.parametrize("options", [(), ("--repo", "a", "--bgit", "b")])
-def test_one_thing_is_imported_at_a_time(project: Project, options: tuple[str, ...]) -> None:
-    assert project.run("import", *options).code == ExitCode.USAGE
+@pytest.fixture
+def two_repos(live: Project) -> Project:
+    """Give a project with a second live repo, which comes first by name, of one target."""
+    live.write("another.yaml", PROMPTS.replace("coding", "another"))
+    live.targets(target("one").replace("repo: coding", "repo: another"))
+    assert live.run("apply").code == ExitCode.OK
+    return live
+
+
+def test_without_a_name_every_repo_is_imported(two_repos: Project, tmp_path: Path) -> None:
+    copy = at(two_repos, tmp_path / "copy")
+    done = copy.run("import")
+    assert done.code == ExitCode.OK
+    assert (copy.root / "coding/targets.yaml").exists()
+    assert (copy.root / "another/targets.yaml").exists()
+    plan = copy.run("plan", "--detailed-exitcode", "--format", "json")
+    assert plan.code == ExitCode.OK
+    assert {action["action"] for action in plan.json["actions"]} == {"adopt"}
+
+
+def test_where_nothing_is_live_nothing_is_written(project: Project, tmp_path: Path) -> None:
+    copy = at(project, tmp_path / "copy")
+    done = copy.run("import")
+    assert (done.code, done.out) == (ExitCode.OK, "")
+    assert done.err == "warning: no repo is live\n0 files written.\n"
+    assert not copy.root.exists()
+
+
+def test_a_repo_that_cannot_be_read_is_told_and_the_others_are_imported(
+    two_repos: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = Api.prompt
+
+    async def broken(api: Api, repo: str, name: str) -> LivePrompt | Absent:
+        if (repo, name) == ("another", "plain"):
+            raise UnreachableError("GET /v1/repo/another/prompts/plain: 500 Oops")
+        return await prompt(api, repo, name)
+
+    monkeypatch.setattr(Api, "prompt", broken)
+    copy = at(two_repos, tmp_path / "copy")
+    done = copy.run("import")
+    assert done.code == ExitCode.ERROR
+    told = "repo another is left out: GET /v1/repo/another/prompts/plain: 500 Oops"
+    assert f"warning: {told}\n" in done.err
+    assert {path.name for path in copy.root.iterdir()} == {"coding"}
+    named = at(two_repos, tmp_path / "named").run("import", "--repo", "coding", "--repo", "another")
+    assert (named.code, named.out) == (ExitCode.ERROR, "")
+    assert not (tmp_path / "named").exists()
+
+
+def test_a_key_that_is_not_accepted_ends_it(
+    two_repos: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(_: Api, repo: str) -> LiveRepo:
+        raise AuthenticationError(f"{repo}: no longer")
+
+    monkeypatch.setattr(Api, "repo", refused)
+    done = at(two_repos, tmp_path / "copy").run("import")
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert "error: another: no longer" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "targets"),
+    [
+        (("--target", "coding/one"), {"coding/one"}),
+        (("--target", "*/one"), {"coding/one", "another/one"}),
+        (("--target", "*one", "--repo", "another"), {"another/one"}),
+        (("--target", "*g/ne*", "--target", "coding/1*"), {"coding/1e3", "coding/never"}),
+    ],
+)
+def test_chosen_targets_come_with_their_prompts_alone(
+    two_repos: Project, tmp_path: Path, options: tuple[str, ...], targets: set[str]
+) -> None:
+    copy = at(two_repos, tmp_path / "copy")
+    assert copy.run("import", *options).code == ExitCode.OK
+    plan = copy.run("plan", "--detailed-exitcode", "--format", "json")
+    assert plan.code == ExitCode.OK
+    adopted: dict[str, list[str]] = {kind: [] for kind in ("Repo", "Prompt", "Target")}
+    for action in plan.json["actions"]:
+        adopted[action["kind"]].append(action["resource"])
+    assert {*adopted["Target"]} == targets
+    assert {*adopted["Repo"]} == {name.split("/")[0] for name in targets}
+    assert ("coding/no" in adopted["Prompt"]) is ("coding/1e3" in targets)
+
+
+def test_a_target_that_is_not_live_is_wrong_usage(two_repos: Project, tmp_path: Path) -> None:
+    done = at(two_repos, tmp_path / "copy").run("import", "--target", "coding/oen")
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert '--target "coding/oen" matches no live target (did you mean "coding/one"?)' in done.err
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("options", [("--repo", "a"), ("--target", "a/b")])
+def test_one_thing_is_imported_at_a_time(
+    project: Project, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    done = project.run("import", "--bgit", str(tmp_path), *options)
+    assert done.code == ExitCode.USAGE
+    assert "leave out --repo and --target" in done.err
 
 
 def test_nothing_local_is_looked_for_where_nothing_is(

@@ -17,8 +17,9 @@ from reconciler.client import parse
 from reconciler.core.equality import normalize
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo, LiveStage, LiveTarget
-from reconciler.workflow.importing.live import drafts, observe_repos
-from reconciler.workflow.importing.verbs import write
+from reconciler.workflow.importing.live import drafts
+from reconciler.workflow.importing.repos import observe
+from reconciler.workflow.importing.verbs import Wanted, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +175,7 @@ class Told:
 
 def imported(live: Live, directory: Path) -> tuple[str, ...]:
     """Import everything that is live; return the sentences about what was left out."""
-    observed = asyncio.run(observe_repos(sorted(live), Told(live)))
+    observed = asyncio.run(observe(Wanted(tuple(sorted(live))), Told(live))).observed
     return write(directory, drafts(observed), observed=observed).notes
 
 

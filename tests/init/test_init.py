@@ -29,7 +29,9 @@ MANIFESTS = {
     "targets.yaml",
     "questions.txt",
 }
-ALWAYS = MANIFESTS | {"reconciler.schema.json", ".gitignore", ".gitattributes"}
+BESIDE = {".reconcilerignore", "reconciler.schema.json", ".gitignore", ".gitattributes"}
+WORKFLOWS = {f".github/workflows/reconciler-{name}.yml" for name in ("plan", "apply")}
+ALWAYS = MANIFESTS | BESIDE | WORKFLOWS
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
@@ -97,7 +99,7 @@ def test_a_second_time_changes_nothing(
     assert {*again["kept"]} == {name for name in first["written"] if name.endswith(".yaml")} | {
         name
         for name in first["written"]
-        if Path(name).name not in {"assistant.md", "questions.txt"}
+        if Path(name).name not in {"assistant.md", "questions.txt", ".reconcilerignore"}
     }
 
 
@@ -160,7 +162,14 @@ def test_jobs_that_gitlab_runs_already_are_left_alone(cli: Callable[..., Ended])
 @pytest.mark.parametrize(
     ("remote", "there", "chosen", "expected"),
     [
-        ("", "", "auto", "none"),
+        ("", "", "auto", "github"),
+        ("https://git.example.org/x.git", "", "auto", "github"),
+        ("", ".gitlab-ci.yml", "auto", "gitlab"),
+        ("", "Jenkinsfile", "auto", "none"),
+        ("", ".circleci/config.yml", "auto", "none"),
+        ("git@bitbucket.org:acme/models.git", "", "auto", "none"),
+        (GITHUB, "Jenkinsfile", "auto", "github"),
+        ("", "", "none", "none"),
         ("", ".github/dependabot.yml", "auto", "github"),
         (GITLAB, ".github/dependabot.yml", "auto", "gitlab"),
         (GITHUB, "", "none", "none"),
@@ -173,11 +182,57 @@ def test_whose_ci_it_is_is_found_out_unless_it_is_said(
 ) -> None:
     begin(remote)
     if there:
-        Path(there).parent.mkdir(parents=True)
+        Path(there).parent.mkdir(parents=True, exist_ok=True)
         Path(there).touch()
-    assert cli("init", "targets", "--ci", chosen, "--format", "json").json["ci"] == expected
+    done = cli("init", "targets", "--ci", chosen, "--format", "json")
+    assert done.json["ci"] == expected
+    name = {"github": "GitHub", "gitlab": "GitLab"}.get(expected, "none")
+    (told,) = (line for line in done.err.splitlines() if line.startswith("CI: "))
+    assert name in told
+    assert "--ci " in told
     assert Path(".github/workflows").exists() is (expected == "github")
     assert Path(".gitlab").exists() is (expected == "gitlab")
+
+
+@pytest.mark.parametrize("directory", [".", "targets"])
+def test_without_git_the_workflows_are_for_the_directory_itself(
+    cli: Callable[..., Ended], directory: str
+) -> None:
+    assert cli("init", directory).code == ExitCode.OK
+    for name in WORKFLOWS:
+        assert yaml.safe_load(Path(directory, name).read_text())["env"]["PROJECT"] == "."
+    apply = Path(directory, ".github/workflows/reconciler-apply.yml").read_text()
+    assert yaml.safe_load(apply)[True]["push"]["branches"] == ["main"]
+    assert cli("validate", directory).code == ExitCode.OK
+
+
+@needs_git
+def test_a_branch_of_any_name_is_written_as_that_name(cli: Callable[..., Ended]) -> None:
+    begin(GITHUB)
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/a,b#c")
+    assert cli("init").code == ExitCode.OK
+    apply = Path(".github/workflows/reconciler-apply.yml").read_text()
+    assert yaml.safe_load(apply)[True]["push"]["branches"] == ["a,b#c"]
+
+
+def test_what_is_no_manifest_is_listed_and_stands_in_nobodys_way(
+    cli: Callable[..., Ended],
+) -> None:
+    Path("docker-compose.yml").write_text("services: {web: {image: nginx}}\n")
+    assert cli("init").code == ExitCode.OK
+    assert cli("validate").err == ""
+    Path("mine.yaml").write_text("services: {}\n")
+    assert cli("validate").code == ExitCode.INVALID
+
+
+def test_a_list_of_what_is_no_manifest_is_not_added_to_manifests_that_are_there(
+    cli: Callable[..., Ended],
+) -> None:
+    assert cli("init").code == ExitCode.OK
+    Path(".reconcilerignore").unlink()
+    Path("targets.yaml").rename("mkdocs.yml")
+    assert cli("init").code == ExitCode.OK
+    assert not Path(".reconcilerignore").exists()
 
 
 @pytest.mark.parametrize(
@@ -354,7 +409,7 @@ def test_what_is_there_is_kept_and_told(cli: Callable[..., Ended]) -> None:
 def test_beside_manifests_no_others_are_begun(cli: Callable[..., Ended]) -> None:
     Path("own.yaml").write_text("apiVersion: reconciler/v1\nkind: Repo\nmetadata: {name: a}\n")
     assert "kept     own.yaml\n" in cli("init").out
-    assert tree().keys() == {"own.yaml", *(ALWAYS - MANIFESTS)}
+    assert tree().keys() == {"own.yaml", *(ALWAYS - MANIFESTS - {".reconcilerignore"})}
 
 
 def test_beside_yaml_of_others_nothing_is_begun(cli: Callable[..., Ended]) -> None:
@@ -479,6 +534,13 @@ def test_nothing_is_written_through_a_link(
 def test_a_file_is_no_place_for_a_project(cli: Callable[..., Ended]) -> None:
     Path("file").touch()
     assert cli("init", "file").code == ExitCode.USAGE
+
+
+def test_a_name_that_no_directory_can_have_is_told(cli: Callable[..., Ended]) -> None:
+    done = cli("init", "x" * 300)
+    assert (done.code, done.out) == (ExitCode.ERROR, "")
+    assert "File name too long" in done.err
+    assert "internal" not in done.err
 
 
 def test_where_nothing_can_be_written_it_says_so(cli: Callable[..., Ended]) -> None:

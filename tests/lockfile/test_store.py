@@ -253,6 +253,27 @@ def test_a_missing_directory_is_an_error_for_people(tmp_path: Path) -> None:
         store.write(lock("m"))
 
 
+def test_what_makes_it_unwritable_is_known_before(path: Path) -> None:
+    Store(path).require_writable()
+    with pytest.raises(ReconcilerError, match=r"there is no directory .*nowhere") as caught:
+        Store(path.parent / "nowhere" / path.name).require_writable()
+    assert "--lockfile" in caught.value.hint
+    path.touch()
+    with pytest.raises(ReconcilerError, match="there is no directory"):
+        Store(path / "reconciler.lock").require_writable()
+    assert only(path)
+
+
+def test_a_directory_without_permission_is_known_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the operating system says is replaced: it refuses nothing to a root user."""
+    monkeypatch.setattr(os, "access", lambda directory, _: Path(directory) != path.parent)
+    with pytest.raises(ReconcilerError, match="may not be written to") as caught:
+        Store(path).require_writable()
+    assert str(path) in caught.value.message
+
+
 def test_a_directory_that_cannot_be_written_is_an_error_for_people(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +283,12 @@ def test_a_directory_that_cannot_be_written_is_an_error_for_people(
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(ReconcilerError, match="Permission denied"):
         Store(path).write(lock("m"))
+
+
+def test_what_cannot_be_read_is_an_invalid_lockfile(path: Path) -> None:
+    path.symlink_to(path.name)
+    with pytest.raises(InvalidLockfileError, match="cannot be read: Too many levels"):
+        Store(path).read()
 
 
 def test_what_is_not_utf8_is_an_invalid_lockfile(path: Path) -> None:

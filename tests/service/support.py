@@ -27,6 +27,14 @@ EXPERT = [
     {"role": "system", "content": "You are an expert in packaging and dependency resolution."}
 ]
 HOST = Path(__file__).with_name("host.py")
+LIMITED = """
+import resource, runpy, sys
+soft, hard = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+sys.argv = sys.argv[3:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script within limits of open files."""
 TEMPLATE = "Write ${numq} questions about ${prompt_u}."
 
 Json = dict[str, Any]
@@ -126,10 +134,11 @@ def client(url: str, *, key: str | None = KEY, user: str | None = None) -> Itera
 
 
 class Process:
-    """A service as a process of its own."""
+    """A service as a process of its own; ``files`` are its limits of open files."""
 
-    def __init__(self, data: Path, pace: float = 0.0) -> None:
-        command = [sys.executable, str(HOST), str(data), str(pace)]
+    def __init__(self, data: Path, pace: float = 0.0, files: tuple[int, int] | None = None) -> None:
+        limits = ["-c", LIMITED, *map(str, files)] if files else []
+        command = [sys.executable, *limits, str(HOST), str(data), str(pace)]
         self.popen = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.popen.stdout is not None
         self.url: str = json.loads(self.popen.stdout.readline())["url"]
@@ -150,8 +159,10 @@ class Process:
 
 
 @contextmanager
-def process(data: Path, pace: float = 0.0) -> Iterator[Process]:
-    running = Process(data, pace)
+def process(
+    data: Path, pace: float = 0.0, files: tuple[int, int] | None = None
+) -> Iterator[Process]:
+    running = Process(data, pace, files)
     try:
         yield running
     finally:

@@ -137,6 +137,8 @@ class TestJsonLines:
             (b'"\\ud800"', "line 1 is not valid Unicode"),
             (b"[1]", "line 1 holds no text where the question belongs"),
             (b"{}", "line 1 holds no question: expected one of question, prompt, text, input"),
+            (b'{"question": 5}', "line 1 holds no text where the question belongs"),
+            (b'{"id": 5, "input": null}', "line 1 holds no text where the question belongs"),
             ('"fine"\n'.encode("utf-16-le"), "line 1 holds a NUL byte"),
         ],
     )

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -151,6 +152,12 @@ def test_it_stops_without_waiting_for_idle_connections(
             assert idle.get(f"{service.url}/v1/health").status_code == 200
             stopping = time.monotonic()
         assert time.monotonic() - stopping < 30
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits processes as Linux can")
+def test_it_allows_itself_many_files(tmp_path: Path) -> None:
+    with process(tmp_path, files=(256, 1024)) as running:
+        assert resource.prlimit(running.popen.pid, resource.RLIMIT_NOFILE) == (1024, 1024)
 
 
 def test_the_web_stack_is_loaded_only_when_it_is_needed() -> None:

@@ -61,7 +61,7 @@ def test_a_saved_plan_is_whole_or_not_there(tmp_path: Path) -> None:
     """At every boundary of writing it, with every loss."""
     file = tmp_path / "plan.json"
     plan = planned(ERRANDS[0].desired, {})
-    saved.save(plan, file, scope=EVERYTHING, prune=False)
+    saved.write(file, saved.text(plan, scope=EVERYTHING, prune=False))
     whole, old = file.read_text(), "an older plan"
     for loss in Loss:
         nth, ended = 0, False
@@ -81,7 +81,7 @@ def saves(plan: Plan, file: Path, process: Process) -> bool:
         intercept(patch)
         CURRENT.set(process)
         try:
-            saved.save(plan, file, scope=EVERYTHING, prune=False)
+            saved.write(file, saved.text(plan, scope=EVERYTHING, prune=False))
         except CrashError:
             return False
         finally:

@@ -159,6 +159,15 @@ class TestStages:
         [text] = messages([target(desired={"stim": {"min_lines": 3}})])
         assert text == "3 lines cannot be reached: the generators yield 2 questions"
 
+    def test_a_default_that_many_cannot_reach_is_told_once(self) -> None:
+        below = project(defaults={"desired": {"rollout": {"min_lines": 11}}})
+        many = [target(name, num_traj_per_stimulus=1) for name in ("a", "b", "c")]
+        [text] = messages([below, *many])
+        assert text == (
+            "11 lines cannot be reached by coding/a and 2 more targets: "
+            "the generators yield 2 questions and 1 trajectory each, 2 in all"
+        )
+
     def test_more_trajectories_than_the_questions_get_are_a_problem(self) -> None:
         wanted = {"rollout": {"min_lines": 11}}
         [text] = messages([target(desired=wanted, num_traj_per_stimulus=5)])

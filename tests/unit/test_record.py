@@ -24,6 +24,8 @@ from builders import (
 
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.lock import LockedPrompt, LockedRepo, LockedStage, LockedTarget
+from reconciler.core.planning.record import LONGEST_ERROR
+from reconciler.lockfile import render
 
 DESIRED = declare(repo(), prompt(), target(num_traj_per_stimulus=5))
 DIGEST = DESIRED.targets[target_id()].digest
@@ -82,6 +84,22 @@ def test_while_a_stim_runs_its_rollout_is_expected_in_full() -> None:
 def test_a_failure_is_recorded_with_its_reason_and_the_attempt() -> None:
     seen = stim(status="failed", lines=1, error="out of memory")
     assert seen == LockedStage("failed", 1, expected=2, attempts=1, error="out of memory")
+
+
+def test_of_a_long_reason_the_beginning_is_recorded() -> None:
+    longest = "x" * LONGEST_ERROR
+    assert stim(status="failed", error=longest).error == longest
+    kept = stim(status="failed", error="out of memory " * 2_000).error
+    assert kept is not None
+    assert len(kept) <= LONGEST_ERROR
+    assert kept.startswith("out of memory out")
+    assert kept.endswith("…")
+
+
+def test_a_long_reason_leaves_the_lockfile_alone_the_second_time() -> None:
+    failed = live(stim={"status": "failed", "error": "out of memory, " * 2_000})
+    first = recorded(DESIRED, failed)
+    assert render(recorded(DESIRED, failed, first)) == render(first)
 
 
 @pytest.mark.parametrize("status", ["pending", "running", "not_started", "failed"])

@@ -27,6 +27,10 @@ PLAIN = Style(colour=False)
             "progress  coding/t rollout  1,312 / 5,000 lines",
         ),
         (
+            Event(EventKind.PROGRESS, target_id(), Stage.STIM, lines=1),
+            "progress  coding/t stim  1 line",
+        ),
+        (
             Event(EventKind.PROGRESS, target_id(), Stage.STIM, progress=42.4),
             "progress  coding/t stim  42 %",
         ),
@@ -56,6 +60,14 @@ def test_the_last_line_is_the_truth(codes: list[ExitCode], text: str) -> None:
     assert summary(RunResult(tuple(Outcome(target_id(), code) for code in codes)), PLAIN) == text
 
 
-def test_an_interrupt_is_told() -> None:
-    told = summary(RunResult((Outcome(target_id(), ExitCode.OK),), interrupted=True), PLAIN)
-    assert told == "Interrupted. What is known is in the lockfile."
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        ([], "Interrupted."),
+        ([ExitCode.OK, ExitCode.PENDING], "Interrupted: 1 still converging, 1 as declared."),
+    ],
+)
+def test_an_interrupt_is_told_and_how_far_the_run_came(codes: list[ExitCode], text: str) -> None:
+    outcomes = tuple(Outcome(target_id(), code) for code in codes)
+    told = summary(RunResult(outcomes, interrupted=True), PLAIN)
+    assert told == f"{text} What is known is in the lockfile."

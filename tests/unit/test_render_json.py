@@ -119,5 +119,24 @@ def test_the_summary_agrees_with_the_exit_code(
     assert sum(told["resources"].values()) == len(codes)
 
 
+def test_a_run_that_an_error_ended_has_come_so_far() -> None:
+    outcomes = (Outcome(target_id()), Outcome(target_id("u"), ExitCode.PENDING))
+    told = render_json.stopped(ExitCode.ERROR, "401: no", RunResult(outcomes, requests=7))
+    assert told == {
+        "event": "summary",
+        "exit_code": 1,
+        "converged": False,
+        "resources": {"converged": 1, "pending": 1, "blocked": 0, "errors": 0},
+        "requests": 7,
+        "error": "401: no",
+    }
+
+
+def test_a_run_that_an_error_ended_before_it_began_is_not_converged() -> None:
+    told = render_json.stopped(ExitCode.LOCKED, "another run")
+    assert (told["exit_code"], told["converged"], told["requests"]) == (4, False, 0)
+    assert not any(told["resources"].values())
+
+
 def test_a_plan_that_was_declined_is_still_pending() -> None:
     assert RunResult((), declined=True).exit_code is ExitCode.PENDING

@@ -38,7 +38,7 @@ from reconciler.core.model.plan import (
     Unknown,
     Verb,
 )
-from reconciler.render.plan import counts, text
+from reconciler.render.plan import cost, counts, text
 from reconciler.render.style import Style
 
 if TYPE_CHECKING:
@@ -68,6 +68,17 @@ def test_a_first_plan_reads_like_a_list_of_things_to_do() -> None:
         "Plan: 3 to create, 2 to run.",
         "New: 100 questions, 500 trajectories, at most 75,000 output tokens.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "told"),
+    [
+        (Estimate(1, 1, 1), "New: 1 question, 1 trajectory, at most 1 output token."),
+        (Estimate(0, 2, None), "New: 0 questions, 2 trajectories, no bound on output tokens."),
+    ],
+)
+def test_one_of_anything_is_told_as_one(estimate: Estimate, told: str) -> None:
+    assert cost(estimate) == told
 
 
 def test_nothing_to_do_is_one_line() -> None:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from reconciler import schema_files
 from reconciler.core.errors import BlockedError, ExitCode, ReconcilerError
 from reconciler.core.selection.scope import Scope
-from reconciler.workflow.saved import InvalidSavedPlanError, read, require_same, save
+from reconciler.workflow.saved import InvalidSavedPlanError, read, require_same, text, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,10 @@ def file(tmp_path: Path) -> Path:
 
 def plan(*manifests: Any, live: Any = None) -> Plan:
     return planned(declare(*(manifests or MANIFESTS)), live or {})
+
+
+def save(value: Plan, file: Path, **shaped: Any) -> None:
+    write(file, text(value, **shaped))
 
 
 def test_a_file_is_what_its_schema_says(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--plan",
     "plan_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Apply exactly this saved plan, or refuse.",
+    type=click.Path(path_type=Path, dir_okay=False, readable=False, allow_dash=True),
+    help="Apply exactly this saved plan, or refuse; - reads it from stdin.",
 )
 @click.option("--no-wait", is_flag=True, help="Start what can be started; don't wait for it.")
 @click.option(
@@ -107,4 +108,6 @@ def command(
 def _saved(plan_file: Path) -> Saved:
     from reconciler.workflow import saved
 
+    if str(plan_file) == "-":
+        return saved.parse(sys.stdin.buffer.read(saved.LARGEST + 1), "stdin")
     return saved.read(plan_file)

@@ -114,6 +114,7 @@ SHELLS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
     ),
 )
 @click.argument("shell", type=click.Choice(tuple(SHELLS)))
+@options.indifferent("verbose", "quiet", "no_color")
 def command(shell: str) -> int:
     """Print a completion script."""
     from reconciler.core.errors import ExitCode

@@ -43,6 +43,7 @@ def _offered(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     show_default=True,
     help="The form of the result on stdout.",
 )
+@options.indifferent("verbose", "quiet", "no_color")
 def command(field: str, recursive: bool, form: str) -> int:
     """Say what a field of a manifest means: its type, bounds, default and fields.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,20 @@ if TYPE_CHECKING:
     from reconciler.workflow.scaffold import Scaffolded
 
 _CI = ("auto", "github", "gitlab", "none")
+_CI_TOLD = {
+    "github": "CI: workflows for GitHub. If it is another, delete them; --ci gitlab|none chooses.",
+    "gitlab": "CI: jobs for GitLab. If it is another, delete them; --ci github|none chooses.",
+    "none": "CI: none; --ci github|gitlab chooses.",
+}
 
 
 @click.command(
     "init",
     epilog=options.examples("reconciler init my-targets", "reconciler init my-targets --ci github"),
 )
-@click.argument("directory", default=".", type=click.Path(path_type=Path), metavar="[DIR]")
+@click.argument(
+    "directory", default=".", type=click.Path(path_type=Path, readable=False), metavar="[DIR]"
+)
 @click.option("--ci", type=click.Choice(_CI), default="auto", show_default=True, help="Whose CI.")
 @click.option(
     "--format",
@@ -29,19 +37,22 @@ _CI = ("auto", "github", "gitlab", "none")
     show_default=True,
     help="The form of the result on stdout.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+@options.indifferent("verbose")
+@options.quiet
+@options.indifferent("no_color")
 def command(directory: Path, ci: str, form: str, quiet: bool) -> int:
     """Write a working project into a directory, which may lie in a repository of git.
 
     Manifests that can be planned and applied at once, a JSON Schema for editors, what git should
-    ignore and how it merges lockfiles, and workflows for CI where the repository is on GitHub or
-    GitLab. Nothing that is there is written over; a second time changes nothing. See
-    docs/adopting.md.
+    ignore and how it merges lockfiles, what is no manifest, and workflows for CI: GitHub's unless
+    the repository is on GitLab or has CI of another host. Nothing that is there is written over; a
+    second time changes nothing. See docs/adopting.md.
     """
     from reconciler.core.errors import ExitCode
+    from reconciler.manifests import files
     from reconciler.workflow.scaffold import Ci, scaffold
 
-    if directory.exists() and not directory.is_dir():
+    if os.path.lexists(directory) and not files.is_directory(str(directory)):
         raise click.UsageError(f"{directory} is no directory")
     done = scaffold(directory, Ci(ci))
     output.result(_json(done) if form == "json" else _text(done))
@@ -78,6 +89,7 @@ def _tell(directory: Path, done: Scaffolded) -> None:
         click.echo(safe(f"warning: {note}"), err=True)
     if not done.written:
         return
+    click.echo(f"\n{_CI_TOLD[str(done.ci)]}", err=True)
     place = "" if str(directory) == "." else f" {shlex.quote(safe(str(directory)))}"
     click.echo(
         f"\nNext:\n  reconciler plan --local{place}\n  reconciler apply --local{place}", err=True

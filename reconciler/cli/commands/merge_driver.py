@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli import options
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -21,6 +23,7 @@ In .gitattributes:
 @click.argument("ours", type=_FILE, metavar="%A")
 @click.argument("theirs", type=_FILE, metavar="%B")
 @click.argument("name", default="reconciler.lock", metavar="[%P]")
+@options.indifferent("verbose", "quiet", "no_color")
 def command(base: Path, ours: Path, theirs: Path, name: str) -> int:
     """Merge two lockfiles for git, which calls this by itself.
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Compare with the lockfile only; needs no key.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Save the plan, for apply --plan.",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Save the plan, for apply --plan; - prints it in place of the result.",
 )
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 if anything is pending, 3 if blocked."
@@ -57,6 +57,9 @@ def command(
 
     if offline and out:
         raise click.UsageError("--out needs a live plan: apply would refuse an offline one")
+    is_to_stdout = out is not None and str(out) == "-"
+    if is_to_stdout and common.format == "markdown":
+        raise click.UsageError("--out - prints the plan as JSON: leave out --format markdown")
     began = time.monotonic()
     loaded = load(common.place, scope)
     output.warnings(common, loaded.warnings)
@@ -73,15 +76,16 @@ def command(
     if out:
         from reconciler.workflow import saved
 
-        saved.save(
+        content = saved.text(
             found,
-            out,
             scope=scope,
             prune=planning.prune,
             max_deletions=planning.max_deletions,
             max_trajectories=planning.max_trajectories,
         )
-    output.result(_text(found, common))
+        if not is_to_stdout:
+            saved.write(out, content)
+    output.result(content if is_to_stdout else _text(found, common))
     if found.unknown:
         return ExitCode.ERROR
     return found.exit_code if detailed_exitcode else ExitCode.OK

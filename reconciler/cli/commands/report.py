@@ -88,8 +88,8 @@ def _hand_over(text: str, found: Report, common: Common, out: Path | None) -> No
     if not out:
         output.result(text)
         return
+    from reconciler.core.schema.wording import counted
     from reconciler.render.report.page import verdict
-    from reconciler.render.style import counted
     from reconciler.workflow.reporting import reports
 
     reports.save(text, out)

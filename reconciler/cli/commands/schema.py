@@ -15,6 +15,14 @@ from reconciler.cli import completing, options, output
     ),
 )
 @click.argument("name", default="manifest", shell_complete=completing.schemas)
+@click.option(
+    "--format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    expose_value=False,
+    help="JSON either way.",
+)
+@options.indifferent("verbose", "quiet", "no_color")
 def command(name: str) -> int:
     """Print a JSON Schema: manifest (the default), lockfile, plan, event, round, api or rehearsal.
 

@@ -89,6 +89,7 @@ def _write(line: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Let go wrong what FILE says, for tests and demos; see docs/rehearsal.md.",
 )
+@options.indifferent("verbose", "quiet", "no_color")
 def command(
     host: str,
     port: int,
@@ -109,14 +110,13 @@ def command(
     from reconciler.core.errors import ExitCode, ReconcilerError
     from reconciler.render.style import safe
 
-    key = os.environ.get("BREAD_API_KEY") or None
-    model_key = os.environ.get("OPENAI_API_KEY") or None
+    key, model_key = _key("BREAD_API_KEY"), _key("OPENAI_API_KEY")
     settings = service.Settings(
         data=data,
         host=host,
         port=port,
         key=key,
-        master_key=os.environ.get("BREAD_MASTER_KEY") or None,
+        master_key=_key("BREAD_MASTER_KEY"),
         datasets=datasets,
         pace=pace,
         model_url=model_url,
@@ -148,3 +148,8 @@ def command(
             click.echo(safe(line), err=True)
         raise ReconcilerError(last, hint=error.hint) from error
     return ExitCode.OK
+
+
+def _key(name: str) -> str | None:
+    """Return a key of the environment; white space around it is no part of it."""
+    return os.environ.get(name, "").strip() or None

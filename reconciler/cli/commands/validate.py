@@ -11,7 +11,8 @@ import click
 
 from reconciler.cli import options, output
 from reconciler.cli.display import details
-from reconciler.render.style import counted, safe
+from reconciler.core.schema.wording import counted
+from reconciler.render.style import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.cli import output
-from reconciler.render.style import counted, safe
+from reconciler.core.schema.wording import counted
+from reconciler.render.style import safe
 
 if TYPE_CHECKING:
     from reconciler.cli.common import Common

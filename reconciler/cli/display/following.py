@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.cli import output, streams
+from reconciler.core.schema.wording import counted
 from reconciler.render import json, status
-from reconciler.render.style import counted, safe
+from reconciler.render.style import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,9 +10,11 @@ from reconciler.cli import output
 from reconciler.cli.display.repeats import Repeats
 from reconciler.core.errors import ExitCode, ReconcilerError
 from reconciler.core.model.events import EventKind
+from reconciler.core.schema.wording import counted
 from reconciler.render import events, json
 from reconciler.render import plan as plan_text
 from reconciler.render.style import Style, shorten
+from reconciler.workflow import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,22 +47,22 @@ class Reporter(Protocol):
         """Show how the run ended."""
         ...
 
-    def stopped(self, code: ExitCode, message: str) -> None:
-        """Show that the run ended before its end; the error itself is told elsewhere."""
+    def stopped(self, code: ExitCode, message: str, so_far: RunResult) -> None:
+        """Show how far a run came that has ended early; the error itself is told elsewhere."""
         ...
 
 
 @contextmanager
 def reporter(common: Common) -> Iterator[Reporter]:
     """Yield who reports in the way that was asked for, told also of errors that end the run."""
-    with _reporter(common) as report:
+    with _reporter(common) as report, stopping.following() as run:
         try:
             yield report
         except ReconcilerError as error:
-            report.stopped(error.exit_code, error.message)
+            report.stopped(error.exit_code, error.message, run.result())
             raise
         except KeyboardInterrupt:
-            report.stopped(ExitCode.INTERRUPTED, "interrupted")
+            report.stopped(ExitCode.INTERRUPTED, "interrupted", run.result())
             raise
 
 
@@ -100,9 +102,9 @@ class JsonLines:
         del lockfile
         output.result(json.text(json.result(result), indent=None))
 
-    def stopped(self, code: ExitCode, message: str) -> None:
+    def stopped(self, code: ExitCode, message: str, so_far: RunResult) -> None:
         """Write the summary of a run that an error ended."""
-        output.result(json.text(json.stopped(code, message), indent=None))
+        output.result(json.text(json.stopped(code, message, so_far), indent=None))
 
 
 class Lines:
@@ -134,11 +136,13 @@ class Lines:
         self._tell_others()
         output.result(events.summary(result, output.style(self._common, sys.stdout)) + "\n")
         if not result.interrupted and self._common.verbose:
-            output.note(self._common, f"Lockfile: {lockfile}. {result.requests:,} requests.")
+            output.note(
+                self._common, f"Lockfile: {lockfile}. {counted(result.requests, 'request')}."
+            )
 
-    def stopped(self, code: ExitCode, message: str) -> None:
+    def stopped(self, code: ExitCode, message: str, so_far: RunResult) -> None:
         """Write nothing about the error itself: people are told of errors on stderr."""
-        del code, message
+        del code, message, so_far
         self._tell_others()
 
     def _tell_others(self) -> None:

@@ -45,7 +45,7 @@ def build(
     known = frozenset(unique) | also_declared
     problems.extend(references.check(unique, drafts, known))
     ordered = references.order(drafts, problems)
-    declared = targets.finish(ordered, prompts, problems)
+    declared = targets.finish(ordered, prompts, project, problems)
     desired = Desired(
         repos=repos,
         prompts=prompts,

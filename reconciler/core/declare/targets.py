@@ -23,7 +23,8 @@ from reconciler.core.model.desired import (
     template_id,
 )
 from reconciler.core.model.manifest import Document, Kind, Problem, ResourceId, Severity
-from reconciler.core.quantities import rollout_reach, stim_reach
+from reconciler.core.quantities import rollout_reach, stim_reach, trajectories_each
+from reconciler.core.schema.wording import counted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,12 +97,13 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def finish(
     drafts: Mapping[ResourceId, Draft],
     prompts: Mapping[ResourceId, DesiredPrompt],
+    project: Document | None,
     problems: list[Problem],
 ) -> dict[ResourceId, DesiredTarget]:
     """Merge templates into the drafts (which come in dependency order) and check the whole.
 
     A target is complete when its whole chain of templates is declared, so that it inherits nothing
-    unseen.
+    unseen. What is wrong with the defaults of the ``project`` is told there.
     """
     done: dict[ResourceId, DesiredTarget] = {}
     known: set[ResourceId | None] = {None}
@@ -113,7 +115,7 @@ def finish(
         if complete:
             known.add(item.id)
             problems.extend(_missing_parts(item, target))
-        problems.extend(_unreachable(item, target))
+    problems.extend(_unreachable(drafts, done, project))
     return done
 
 
@@ -277,26 +279,58 @@ def _missing_parts(item: Draft, target: DesiredTarget) -> list[Problem]:
     if not target.stim.wanted:
         return []
     return [
-        item.problem(("spec",), f"missing key {key!r}, which the stim stage needs")
+        item.problem(("spec",), f"missing key {quoted(key)}, which the stim stage needs")
         for key in ("generators", "teacher_prompt")
         if not target.config.get(key)
     ]
 
 
-def _unreachable(item: Draft, target: DesiredTarget) -> list[Problem]:
+def _unreachable(
+    drafts: Mapping[ResourceId, Draft],
+    done: Mapping[ResourceId, DesiredTarget],
+    project: Document | None,
+) -> Iterator[Problem]:
+    """Find lines that are wanted and cannot be, each where the wish is written.
+
+    One of the project is told once for all targets that cannot reach it for the same reason.
+    """
+    by_default: dict[tuple[str, str, str], list[ResourceId]] = {}
+    defaults = _desired_block(_defaults_of(project))
+    for item, target in zip(drafts.values(), done.values(), strict=True):
+        for stage in _short(target):
+            what = f"{counted(target.stage(stage).min_lines, 'line')} cannot be reached"
+            why = _yield(stage, target)
+            if "min_lines" in _block(_desired_block(item.document.value), stage):
+                yield item.problem(("desired", str(stage), "min_lines"), f"{what}: {why}")
+            elif "min_lines" in _block(defaults, stage):
+                by_default.setdefault((str(stage), what, why), []).append(item.id)
+            else:
+                yield item.problem(("spec", "generators"), f"{what}: {why}")
+    if project is None:
+        return
+    for (name, what, why), ids in by_default.items():
+        more = f" and {counted(len(ids) - 1, 'more target')}" if len(ids) > 1 else ""
+        path = ("spec", "defaults", "desired", name, "min_lines")
+        yield project.problem(path, f"{what} by {ids[0]}{more}: {why}")
+
+
+def _defaults_of(project: Document | None) -> Mapping[str, Any]:
+    return _block(_block(project.value, "spec"), "defaults") if project else {}
+
+
+def _short(target: DesiredTarget) -> list[Stage]:
+    """Return the stages whose lines cannot be reached; without a question, the first of them."""
     found = []
     for stage in Stage:
         want = target.stage(stage)
         if want.wanted and want.reach is not None and want.min_lines > want.reach:
-            path = ("desired", str(stage), "min_lines")
-            text = f"{want.min_lines} lines cannot be reached: {_yield(stage, target)}"
-            found.append(item.problem(path, text))
-    return found
+            found.append(stage)
+    return found[:1] if target.stim.reach == 0 else found
 
 
 def _yield(stage: Stage, target: DesiredTarget) -> str:
-    stim = f"the generators yield {target.stim.reach} questions"
+    stim = f"the generators yield {counted(target.stim.reach or 0, 'question')}"
     if stage is Stage.STIM:
         return stim
-    each = target.config.get("num_traj_per_stimulus", 1)
-    return f"{stim} and {each} trajectories each, {target.rollout.reach} in all"
+    each = counted(trajectories_each(target.config), "trajectory", "trajectories")
+    return f"{stim} and {each} each, {target.rollout.reach:,} in all"

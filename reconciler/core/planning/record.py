@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.plan import Action
 
 Entry = TypeVar("Entry")
+#: So many characters of what a service says of a failure are recorded.
+LONGEST_ERROR = 300
 
 
 def record(desired: Desired, observed: Observed, lock: Lock | None, *, api_url: str) -> Lock:
@@ -136,9 +138,15 @@ def _locked_stage(
         lines=lines,
         expected=expected,
         attempts=0 if complete else failed_attempts(attempts) if failed else attempts,
-        error=seen.error if failed else None,
+        error=_shortened(seen.error) if failed else None,
         output=previous.output if previous and known else None,
     )
+
+
+def _shortened(sentence: str | None) -> str | None:
+    if sentence is None or len(sentence) <= LONGEST_ERROR:
+        return sentence
+    return f"{sentence[: LONGEST_ERROR - 1].rstrip()}…"
 
 
 def _merged(

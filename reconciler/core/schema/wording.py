@@ -46,6 +46,11 @@ def quoted(text: str) -> str:
     )
 
 
+def counted(count: int, word: str, plural: str = "") -> str:
+    """Return a number with a word in the right form: ``1 target``, ``1,000 targets``."""
+    return f"{count:,} {word if count == 1 else plural or f'{word}s'}"
+
+
 def spelled(path: DocumentPath) -> str:
     """Return a path as people write it: ``spec.generators[0].numq``."""
     text = ""

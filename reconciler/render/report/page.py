@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from reconciler.core.explain import reason_sentence
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.plan import Verb
+from reconciler.core.schema.wording import counted
 from reconciler.render.plan import cost, counts, nothing_to_do, quantity
 from reconciler.render.report import attention, targets
 from reconciler.render.report.assets import SCRIPT, STYLE
 from reconciler.render.report.charts import bar, steps
 from reconciler.render.report.markup import Markup, joined, tag, text
-from reconciler.render.style import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.observed import COMPLETE, FAILED, IN_PROGRESS, NOT_STARTED
 from reconciler.core.planning.report import MISSING, NOT_WANTED, UNKNOWN
+from reconciler.core.schema.wording import counted
 from reconciler.render.report.charts import bar
 from reconciler.render.report.markup import Markup, joined, tag
-from reconciler.render.style import counted, shorten
+from reconciler.render.style import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

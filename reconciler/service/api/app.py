@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
+from reconciler.service.api import bodies
 from reconciler.service.api.auth import DEFAULT_USER, user_of
 from reconciler.service.api.calls import Call
 from reconciler.service.api.routes import OPEN_PATHS, TABLE
@@ -24,7 +26,7 @@ from reconciler.service.wire import dumps
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from reconciler.service.api.auth import Keys
     from reconciler.service.api.operation import Handler
@@ -62,7 +64,7 @@ class App:
             self._admit(Request(scope))
             await self._router(scope, receive, send)
         except ApiError as error:
-            await _refusal(error)(scope, receive, send)
+            await _refuse(error, scope, receive, send)
         except ClientDisconnect:
             return
         except Exception:
@@ -75,7 +77,7 @@ class App:
         return Call(request, self._store, self._wake, self._is_model_up, request.scope["user"])
 
     def _admit(self, request: Request) -> None:
-        """Note whose call it is; raises a 400, a 401 or a 403, and a 422 for ``%2F`` in a name."""
+        """Note whose call it is; raises a 400, a 401 or a 403, and a 422 for a path no name has."""
         given = request.headers.get
         user = DEFAULT_USER
         if request.scope["path"] not in OPEN_PATHS:
@@ -88,8 +90,9 @@ class App:
                 request.scope["route_path"] = self._route_path(request.scope)
                 raise
         request.scope["user"] = user
-        if b"%2f" in request.scope["raw_path"].lower():
-            raise invalid([Fault(("path",), str(name_fault("/")), "value_error")])
+        fault = _path_fault(request.scope)
+        if fault is not None:
+            raise invalid([Fault(("path",), fault, "value_error")])
 
     def _route_path(self, scope: Scope) -> str | None:
         """Return the route that a call would take, for those who count refusals as well."""
@@ -118,11 +121,46 @@ class _Resource:
         await _response(answer.text, answer.status)(scope, receive, send)
 
 
+def _path_fault(scope: Scope) -> str | None:
+    """Return what no name in a path can be: one with a slash, or bytes that are no text."""
+    if b"%2f" in scope["raw_path"].lower():
+        return name_fault("/")
+    if "\ufffd" in scope["path"]:
+        try:
+            unquote_to_bytes(scope["raw_path"]).decode()
+        except UnicodeError:
+            return "Name is not valid UTF-8"
+    return None
+
+
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 (ASGI)
     _, *parts = scope["path"].split("/")
     if parts[:2] == ["v1", "repo"] and len(parts) > 3 and parts[3] in _ELSEWHERE:
         raise not_found("Bakes are not part of this service: it runs stim and rollout only")
     raise not_found("Not found: the API has no such path")
+
+
+async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an error, so that its receiver sees it and knows what becomes of an unread body."""
+    response = _refusal(error)
+    if "expect" in Request(scope).headers:
+        response.headers["Connection"] = "close"
+    if error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        send = _lingering(receive, send)
+    await response(scope, receive, send)
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Return what sends an answer whole and at once, and ends it after the request."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            await bodies.drain(receive)
+            message = {**message, "body": b""}
+        await send(message)
+
+    return sending
 
 
 def _refusal(error: ApiError) -> Response:

@@ -5,8 +5,10 @@ What a client sends becomes plain JSON values here, or an ApiError. Never judges
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,28 +17,49 @@ from reconciler.service.problems import ApiError, Fault, bad_request, invalid
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from starlette.types import Receive
+
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 100
+_SILENCE_SECONDS = 0.5
 
 
-async def read(chunks: AsyncIterator[bytes]) -> bytes:
-    """Return the whole body; raises a 413 above MAX_BYTES.
+async def read(chunks: AsyncIterator[bytes], declared: int = 0) -> bytes:
+    """Return the whole body, or nothing of one that is too large; raises a 413 above MAX_BYTES.
 
-    A body that is too large is read on for as much again, so that its sender sees the answer.
+    ``declared`` is how long its sender says it is, which is enough to refuse it.
     """
+    if declared > MAX_BYTES:
+        raise _too_large()
     parts: list[bytes] = []
     size = 0
     async for chunk in chunks:
         size += len(chunk)
-        if size <= MAX_BYTES:
-            parts.append(chunk)
-        elif size > 2 * MAX_BYTES:
-            break
-    if size > MAX_BYTES:
-        message = f"The body is larger than {MAX_BYTES // 1024 // 1024} MB"
-        headers = {"Connection": "close"}
-        raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, headers=headers)
+        if size > MAX_BYTES:
+            raise _too_large()
+        parts.append(chunk)
     return b"".join(parts)
+
+
+async def drain(receive: Receive) -> None:
+    """Read on what nobody wants, up to twice MAX_BYTES, until nothing comes for a moment.
+
+    A connection that is closed over unread data can take an answer with it.
+    """
+    left = 2 * MAX_BYTES
+    with suppress(TimeoutError):
+        while left > 0:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                message = await receive()
+            if not message.get("more_body"):
+                return
+            left -= len(message["body"])
+
+
+def _too_large() -> ApiError:
+    message = f"The body is larger than {MAX_BYTES // 1024 // 1024} MB"
+    headers = {"Connection": "close"}
+    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, headers=headers)
 
 
 def parse(raw: bytes) -> object:

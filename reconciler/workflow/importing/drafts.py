@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.observed import Observed
 
 Json = dict[str, Any]
+#: Why something is left out that has a name such as "batch".
+UNNAMEABLE = "a manifest cannot declare a resource of that name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def _fault(draft: Draft) -> str:
     """Return what is wrong with a document by itself, if anything is."""
     odd = next((part for part in (draft.id.repo, draft.id.name) if part and not is_name(part)), "")
     if odd:
-        return "a manifest cannot declare a resource of that name"
+        return UNNAMEABLE
     try:
         json.dumps(draft.value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

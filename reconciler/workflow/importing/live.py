@@ -5,104 +5,29 @@ Wanted is what is complete, with as many lines as there are, so that a plan has 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from reconciler.core.equality import normalize
-from reconciler.core.errors import ReconcilerError
-from reconciler.core.limits import PARALLELISM
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import (
     COMPLETE,
-    Absent,
     LivePrompt,
     LiveRepo,
     LiveStage,
     LiveTarget,
     Observed,
 )
-from reconciler.core.names import suggest
 from reconciler.core.quantities import rollout_reach, stim_reach
-from reconciler.engine.tasks import for_each
 from reconciler.workflow.importing.drafts import Draft, document, unknown_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from reconciler.engine.ports import ReadApi
-
-    class Listing(ReadApi, Protocol):
-        """The calls that change nothing, and the listing of repos."""
-
-        async def repo_names(self) -> frozenset[str]:
-            """Return the names of all repos."""
-
+    from collections.abc import Iterator
 
 Json = dict[str, Any]
 #: Keys that a manifest knows and the API does not: there they would mean nothing.
 _OF_MANIFESTS = ("questions_file", "template_file")
 _OF_TEMPLATES = ("template", "u", "v")
-
-
-async def observe_repos(names: Sequence[str], api: Listing) -> Observed:
-    """Return everything that some repos hold; raises ApiError for what cannot be read.
-
-    Raises ReconcilerError, naming those there are, for a repo that is not there.
-    """
-    found = _Everything(api)
-    for name in names:
-        await found.look_at_repo(name)
-    return found.seen
-
-
-class _Everything:
-    def __init__(self, api: Listing) -> None:
-        self._api = api
-        self._repos: dict[str, LiveRepo] = {}
-        self._prompts: dict[ResourceId, LivePrompt | Absent] = {}
-        self._targets: dict[ResourceId, LiveTarget | Absent] = {}
-        self._prompt_names: dict[str, frozenset[str]] = {}
-        self._target_names: dict[str, frozenset[str]] = {}
-
-    @property
-    def seen(self) -> Observed:
-        return Observed(
-            self._repos, self._prompts, self._targets, self._prompt_names, self._target_names
-        )
-
-    async def look_at_repo(self, name: str) -> None:
-        seen = await self._api.repo(name)
-        if isinstance(seen, Absent):
-            there = sorted(await self._api.repo_names())
-            raise ReconcilerError(
-                f'no repo "{name}" is live{suggest(name, there)}', hint=_there_are(there)
-            )
-        self._repos[name] = seen
-        self._prompt_names[name] = prompts = await self._api.prompt_names(name)
-        self._target_names[name] = targets = await self._api.target_names(name)
-        await for_each(_ids(Kind.PROMPT, name, prompts), self._look_at_prompt, limit=PARALLELISM)
-        await for_each(_ids(Kind.TARGET, name, targets), self._look_at_target, limit=PARALLELISM)
-
-    async def _look_at_prompt(self, id_: ResourceId) -> None:
-        self._prompts[id_] = await self._api.prompt(id_.repo, id_.name)
-
-    async def _look_at_target(self, id_: ResourceId) -> None:
-        seen = await self._api.target(id_.repo, id_.name)
-        if isinstance(seen, LiveTarget):
-            stages = {Stage.STIM: await self._api.stage(id_.repo, id_.name, Stage.STIM)}
-            if stages[Stage.STIM].status == COMPLETE:
-                rollout = await self._api.stage(id_.repo, id_.name, Stage.ROLLOUT)
-                stages[Stage.ROLLOUT] = rollout
-            seen = LiveTarget(seen.config, stages)
-        self._targets[id_] = seen
-
-
-def _ids(kind: Kind, repo: str, names: frozenset[str]) -> list[ResourceId]:
-    return [ResourceId(kind, repo, name) for name in sorted(names)]
-
-
-def _there_are(names: Sequence[str]) -> str:
-    return f"There are: {', '.join(names)}." if names else "There is none at all."
 
 
 def drafts(observed: Observed) -> Iterator[Draft]:

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import BlockedError, ReconcilerError
 from reconciler.core.model.manifest import Severity
-from reconciler.manifests import load
+from reconciler.manifests import files, load
 from reconciler.manifests.discovery import IGNORE_FILE, discover
 from reconciler.workflow.directories import create, file_on_the_way, link_on_the_way, take_back
 from reconciler.workflow.importing import layout
 from reconciler.workflow.importing.drafts import Draft, left_out, sift
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
     from reconciler.workflow.access import Access
+    from reconciler.workflow.importing.repos import Seen
     from reconciler.workflow.place import Place
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to import: the ``repos`` of these names, or all that the API lists.
+
+    Of these the ``targets`` that match a pattern like ``repo/*`` and their prompts, or everything.
+    """
+
+    repos: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
-    """The files that were written, and a sentence for everything that is not in them."""
+    """The files that were written, and a sentence for everything that is not in them.
+
+    ``unread`` says whether some of that is live but could not be read.
+    """
 
     written: tuple[Path, ...]
     notes: tuple[str, ...]
+    unread: bool = False
 
 
-def from_live(place: Place, access: Access, repos: Sequence[str], out: Path) -> Imported:
-    """Write manifests for everything in some live repos, for which a plan has nothing to do.
+def from_live(place: Place, access: Access, wanted: Wanted, out: Path) -> Imported:
+    """Write manifests for what is wanted and live, for which a plan has nothing to do.
 
-    Raises BlockedError where a file is there already, and ApiError where anything cannot be read.
+    Raises BlockedError where a file is there already, and the errors of ``repos.observe``.
     """
     import asyncio
 
     from reconciler.core.model.desired import Desired
     from reconciler.workflow.connection import connect
-    from reconciler.workflow.importing.live import drafts, observe_repos
+    from reconciler.workflow.importing.live import drafts
+    from reconciler.workflow.importing.repos import observe
 
-    async def look() -> Observed:
+    async def look() -> Seen:
         async with connection.open() as api:
-            return await observe_repos(repos, api)
+            return await observe(wanted, api)
 
     with connect(place, access, Desired({}, {}, {})) as connection:
-        observed = asyncio.run(look())
-    return write(out, drafts(observed), observed=observed)
+        seen = asyncio.run(look())
+    written = write(out, drafts(seen.observed), seen.notes, seen.observed)
+    return replace(written, unread=seen.unread)
 
 
 def from_bgit(directory: Path, out: Path) -> Imported:
@@ -82,7 +101,7 @@ def write(
 
 def _declared(out: Path) -> frozenset[ResourceId]:
     """Return what manifests in a directory declare; raises InvalidManifestsError."""
-    if not out.is_dir():
+    if not files.is_directory(str(out)):
         return frozenset()
     found = discover(out)
     is_wrong = any(it.severity is Severity.ERROR for it in found.diagnostics)
@@ -91,7 +110,7 @@ def _declared(out: Path) -> frozenset[ResourceId]:
 
 def _unread(out: Path, written: Iterable[Path]) -> list[str]:
     """Return a sentence for each manifest that was written and is none for those who read them."""
-    read = {Path(source.path) for source in discover(out).sources} if out.is_dir() else set()
+    read = {Path(source.path) for source in discover(out).sources}
     manifests = (path for path in written if path.suffix == ".yaml")
     why = f"{out / IGNORE_FILE} lists it"
     return [f"{path} is not read as a manifest: {why}" for path in manifests if path not in read]
@@ -110,7 +129,7 @@ def _write(out: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
             hint="Nothing was written. Move it away, or say --out DIR.",
         )
     paths = [out / name for name in texts]
-    there = [str(path) for path in paths if path.is_symlink() or path.exists()]
+    there = [str(path) for path in paths if os.path.lexists(path)]
     if there:
         raise BlockedError(
             f"not written over: {', '.join(there)}",

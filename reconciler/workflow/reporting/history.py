@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.model.desired import Stage
 from reconciler.core.model.history import History, Moment
+from reconciler.core.schema.wording import counted
 from reconciler.lockfile.own_form import parse
 from reconciler.lockfile.store import LARGEST
 from reconciler.lockfile.text import HEADER
-from reconciler.render.style import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ExitCode, InvalidManifestsError, ReconcilerError
 from reconciler.core.model.manifest import Diagnostic, Severity
+from reconciler.core.schema.wording import counted
 from reconciler.lockfile import Store
 from reconciler.manifests import files, load
 from reconciler.manifests.discovery import IGNORE_FILE, discover
@@ -19,7 +20,9 @@ from reconciler.workflow.place import LOCKFILE
 from reconciler.workflow.scaffold import templates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.manifests.discovery import Source
 
 
 class UnfitPlaceError(ReconcilerError):
@@ -37,10 +40,11 @@ class UnfitPlaceError(ReconcilerError):
 
 def require_valid(directory: Path) -> list[Path]:
     """Return the manifests that are there; raises UnfitPlaceError unless all are valid."""
-    if not directory.is_dir():
+    if not files.is_directory(str(directory)):
         return []
     found = discover(directory)
-    if not found.sources and not any(map(_is_error, found.diagnostics)):
+    may_be = _may_be_manifests(directory, found.sources)
+    if not may_be and not any(map(_is_error, found.diagnostics)):
         return []
     try:
         load(directory)
@@ -56,7 +60,7 @@ def project(directory: Path, name: str) -> dict[str, str]:
     Raises UnfitPlaceError where there is no such project.
     """
     texts = templates.project(name)
-    there = _contents(directory, (*texts, IGNORE_FILE))
+    there = _contents(directory, texts)
     if templates.QUESTIONS in there:
         texts = templates.project(name, _count(there[templates.QUESTIONS]))
     written = {file: text.encode() for file, text in texts.items()}
@@ -78,13 +82,24 @@ def recorded(directory: Path) -> str:
         raise UnfitPlaceError(error.message, directory) from error
     if not (lock and lock.ids()):
         return ""
+    count = counted(len(lock.ids()), "resource")
     return (
-        f"{path} is there already and records {len(lock.ids())} resources of {lock.api_url}: "
+        f"{path} is there already and records {count} of {lock.api_url}: "
         "those that are not declared are orphans"
     )
 
 
-def _contents(directory: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+def _may_be_manifests(directory: Path, sources: list[Source]) -> list[Source]:
+    """Return those sources that the list of what is no manifest, if it is new, will not name."""
+    if not sources or os.path.lexists(directory / IGNORE_FILE):
+        return sources
+    from pathspec import GitIgnoreSpec
+
+    listed = GitIgnoreSpec.from_lines(templates.no_manifests())
+    return [one for one in sources if not listed.match_file(os.path.relpath(one.path, directory))]
+
+
+def _contents(directory: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Return what those files hold that are there."""
     there = (name for name in names if os.path.lexists(directory / name))
     return {name: _content(directory, directory / name) for name in there}

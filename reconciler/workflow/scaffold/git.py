@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DRIVER = "reconciler merge-driver %O %A %B %P"
+#: How a main branch is called unless something tells otherwise.
+MAIN = "main"
 _KEY = "merge.reconciler.driver"
 
 
@@ -38,7 +40,7 @@ def _branch(root: Path) -> str:
     current = _ask(root, "symbolic-ref", "--short", "HEAD")
     if upstream:
         return upstream.removeprefix("origin/")
-    return "master" if current == "master" else "main"
+    return "master" if current == "master" else MAIN
 
 
 def install_driver(root: Path) -> str:

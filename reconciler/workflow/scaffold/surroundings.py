@@ -26,7 +26,7 @@ def readers(directory: Path, top: Path, inside: str) -> Iterator[str]:
     here = os.path.realpath(directory)
     for parent in Path(inside).parents:
         around = top / parent
-        if not ((around / LOCKFILE).exists() or (around / templates.SCHEMA).exists()):
+        if not any(os.path.lexists(around / name) for name in (LOCKFILE, templates.SCHEMA)):
             continue
         sources = (os.path.realpath(source.path) for source in discover(around).sources)
         if any(files.is_inside(source, here) for source in sources):

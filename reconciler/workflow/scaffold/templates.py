@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from reconciler import schema_files
+from reconciler.manifests.discovery import IGNORE_FILE
 
 #: The JSON Schema beside the manifests, which their first line names.
 SCHEMA = "reconciler.schema.json"
@@ -20,7 +21,7 @@ _NAME = "my-project"
 #: One question a line.
 QUESTIONS = "questions.txt"
 _TARGETS = "targets.yaml"
-_FILES = ("project.yaml", "prompts.yaml", "prompts/assistant.md", _TARGETS, QUESTIONS)
+_FILES = ("project.yaml", "prompts.yaml", "prompts/assistant.md", _TARGETS, QUESTIONS, IGNORE_FILE)
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
@@ -38,6 +39,11 @@ def project(name: str, questions: int = 4) -> dict[str, str]:
     return texts
 
 
+def no_manifests() -> list[str]:
+    """Return the lines of the list of what is no manifest."""
+    return _text(_PACKAGE / "templates" / IGNORE_FILE).splitlines()
+
+
 def schema() -> str:
     """Return the JSON Schema of manifests."""
     return schema_files.text("manifest")
@@ -50,9 +56,10 @@ def is_plain(word: str) -> bool:
 
 def github(directory: str, branch: str) -> dict[str, str]:
     """Return the workflows for a project in a directory, by their path in the repository."""
+    written = branch if is_plain(branch) else json.dumps(branch)
     return {
         f".github/workflows/{name}": _fitted(_recipe(f"github/{name}"), directory).replace(
-            "branches: [main]", f"branches: [{branch}]"
+            "branches: [main]", f"branches: [{written}]"
         )
         for name in ("reconciler-plan.yml", "reconciler-apply.yml")
     }

@@ -28,11 +28,26 @@ _LINES = {".gitignore": _IGNORED, ".gitattributes": (_ATTRIBUTES,)}
 _PROMPTS = "prompts/** text eol=lf"
 _GITLAB = ".gitlab-ci.yml"
 _GITLAB_JOBS = ".gitlab/reconciler.yml"
+#: Remotes, and files at the top of a repository, that speak of the CI of another host.
+_OTHER_HOSTS = ("bitbucket", "dev.azure.com", "visualstudio.com", "codeberg.org", "git.sr.ht")
+_OTHER_CI = (
+    "bitbucket-pipelines.yml",
+    "azure-pipelines.yml",
+    "Jenkinsfile",
+    ".circleci",
+    ".travis.yml",
+    ".drone.yml",
+    ".woodpecker.yml",
+    ".woodpecker",
+    ".buildkite",
+    ".forgejo",
+    ".gitea",
+)
 _INCLUDE = f"include:\n  - local: {_GITLAB_JOBS}\n"
 
 
 class Ci(StrEnum):
-    """Whose CI looks after the project; AUTO finds out."""
+    """Whose CI looks after the project; AUTO finds out, and takes GitHub where nothing tells."""
 
     AUTO = "auto"
     GITHUB = "github"
@@ -105,16 +120,20 @@ def _as_called(directory: Path, real: str, top: str) -> Path:
 
 def _existing(directory: Path) -> Path:
     real = Path(os.path.realpath(directory))
-    return next(path for path in (real, *real.parents) if path.is_dir())
+    return next(path for path in (real, *real.parents) if files.is_directory(str(path)))
 
 
 def _detected(site: _Site) -> Ci:
     remotes = site.repository.remotes if site.repository else ""
     if "github.com" in remotes:
         return Ci.GITHUB
-    if "gitlab" in remotes or (site.top / _GITLAB).exists():
+    if "gitlab" in remotes or os.path.lexists(site.top / _GITLAB):
         return Ci.GITLAB
-    return Ci.GITHUB if (site.top / ".github").is_dir() else Ci.NONE
+    if files.is_directory(str(site.top / ".github")):
+        return Ci.GITHUB
+    is_elsewhere = any(host in remotes for host in _OTHER_HOSTS)
+    has_other = any(os.path.lexists(site.top / file) for file in _OTHER_CI)
+    return Ci.NONE if is_elsewhere or has_other else Ci.GITHUB
 
 
 def _write_all(site: _Site, done: Scaffolded, *, begun: bool) -> None:
@@ -158,7 +177,7 @@ def _refuse_links(base: Path, file: str) -> None:
 def _refuse_obstacles(base: Path, file: str) -> None:
     path = base / file
     blocked = file_on_the_way(base, [file])
-    if blocked or path.is_dir():
+    if blocked or files.is_directory(str(path)):
         what = f"{blocked} is no directory" if blocked else f"{path} is a directory"
         hint = "Nothing was written. Move it away, or begin the project in another directory."
         raise ReconcilerError(f"{what}, and {file} is to be written there", hint=hint)
@@ -177,7 +196,7 @@ def _files(site: _Site, done: Scaffolded, *, begun: bool) -> Iterator[tuple[Path
         done.notes.append(f"no CI is set up: a recipe cannot name {site.inside} as it is")
         done.ci = Ci.NONE
     if done.ci is Ci.GITHUB:
-        branch = site.repository.branch if site.repository else ""
+        branch = site.repository.branch if site.repository else git.MAIN
         for name, text in templates.github(site.inside, branch).items():
             yield site.top, name, text
     if done.ci is Ci.GITLAB:
@@ -188,7 +207,7 @@ def _files(site: _Site, done: Scaffolded, *, begun: bool) -> Iterator[tuple[Path
 
 
 def _includes_jobs(path: Path) -> bool:
-    return not path.exists() or _GITLAB_JOBS in _text(path)
+    return not os.path.lexists(path) or _GITLAB_JOBS in _text(path)
 
 
 def _add_lines(path: Path, lines: tuple[str, ...], done: Scaffolded) -> None:

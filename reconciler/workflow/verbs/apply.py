@@ -63,6 +63,7 @@ def apply(
     clock = connection.SystemClock()
     with lockfile.hold(place.root, patience), connection.connect(place, access, desired) as api:
         lock = shared.read_lock(store, name)
+        store.require_writable()
         parallelism = options.planning.parallelism
         begun = clock.now()
         observed, looked = shared.run(

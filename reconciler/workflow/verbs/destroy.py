@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler import lockfile
@@ -43,14 +42,13 @@ def destroy(
     name = connection.api_name(access, desired)
     with lockfile.hold(place.root, patience), connection.connect(place, access, desired) as api:
         lock = shared.read_lock(store, name)
+        store.require_writable()
         observed, looked = shared.run(shared.observe(api, desired, lock))
         planned = compute_destruction(desired, observed, lock, api_url=name)
         if not allow_destroy:
             planned = refuse_destruction(planned, desired)
         if not confirm(planned):
             return RunResult((), declined=True, destruction=True)
-        # With nothing declared there is nothing to converge: only what the plan says happens.
-        nothing = replace(desired, repos={}, prompts={}, targets={}, max_new_trajectories=None)
         how = RunOptions(api.pace)
-        work = Work(api, nothing, observed, lock, planned, store, emit, how)
+        work = Work(api, desired, observed, lock, planned, store, emit, how)
         return work.carried_out(looked)

@@ -34,6 +34,7 @@ def pull(
     name = connection.api_name(access, desired)
     with lockfile.hold(place.root, patience), connection.connect(place, access, desired) as api:
         lock = shared.read_lock(store, name)
+        store.require_writable()
         return shared.run(downloads.pull(api, place.root, desired, lock, store, options, watcher))
 
 

@@ -42,6 +42,7 @@ def refresh(
     name = connection.api_name(access, desired)
     with lockfile.hold(place.root, patience):
         lock, is_torn = _read_or_salvage(store, name, desired)
+        store.require_writable()
         with connection.connect(place, access, desired) as api:
             observed = shared.look(api, desired, lock, looked)
         found = record(desired, observed, lock, api_url=name)

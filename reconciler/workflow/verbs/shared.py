@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.core import durations
-from reconciler.core.errors import InvalidLockfileError, UnreachableError
+from reconciler.core.errors import AuthenticationError, InvalidLockfileError, UnreachableError
 from reconciler.core.limits import PARALLELISM
 from reconciler.core.urls import normalised
 from reconciler.engine.observer import observe as observe_all
-from reconciler.workflow import connection
+from reconciler.workflow import connection, stopping
 from reconciler.workflow.stopping import TAKER
 
 if TYPE_CHECKING:
@@ -78,9 +78,14 @@ async def observe(
     api: Connection, desired: Desired, lock: Lock | None, parallelism: int = PARALLELISM
 ) -> tuple[Observed, int]:
     """Return live state, and the number of requests it took."""
-    most = most_at_once(api, parallelism)
+    most, so_far = most_at_once(api, parallelism), stopping.so_far()
     async with api.open() as session:
-        seen = await observe_all(desired, lock, session, parallelism=most)
+        with so_far.counting(session.http):
+            try:
+                seen = await observe_all(desired, lock, session, parallelism=most)
+            except AuthenticationError as error:
+                so_far.failed(desired.ids(), error)
+                raise
         return seen, session.http.requests
 
 

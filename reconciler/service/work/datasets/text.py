@@ -64,7 +64,9 @@ def _value(record: Any, place: str, column: str | None) -> object:
             raise SourceError(f"{place} has no columns: '{column}' needs an object")
         return record
     if column is None:
-        column = next((each for each in FIELDS if isinstance(record.get(each), str)), None)
+        present = [each for each in FIELDS if each in record]
+        texts = (each for each in present if isinstance(record[each], str))
+        column = next(texts, present[0] if present else None)
     if column not in record:
         raise absent(place, record, column)
     return record[column]
