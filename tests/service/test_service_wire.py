@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from reconciler.service import Settings, embedded, hosting
-from reconciler.service.api import connection
+from reconciler.service.api import bodies, connection
 
 from .support import KEY, Process, client, process
 
@@ -98,7 +98,10 @@ class TestBodiesThatAreTooLarge:
         assert b"connection: close" in head.lower()
         assert json.loads(body)["code"] == "PAYLOAD_TOO_LARGE"
 
-    def test_one_that_is_sent_all_the_same_meets_no_closed_door(self, running: Running) -> None:
+    def test_one_that_is_sent_all_the_same_meets_no_closed_door(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bodies, "_SILENCE_SECONDS", 30)
         with connected(running) as raw:
             raw.sendall(post(b"Content-Length: %d" % (60 * MB)))
             for _ in range(60):
@@ -173,7 +176,7 @@ class TestConnections:
     def test_silence_ends_a_connection(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
     ) -> None:
-        monkeypatch.setattr(hosting, "_IDLE_SECONDS", 0.05)
+        monkeypatch.setattr(hosting, "_IDLE_SECONDS", 1)
         with embedded(Settings(tmp_path, key=KEY)) as running, connected(running) as raw:
             raw.sendall(sent)
             assert rest(raw).startswith(b"HTTP/1.1 200 " if sent == HEALTH else b"")
@@ -190,9 +193,10 @@ class TestConnections:
             assert until(raw, b"}").startswith(b"HTTP/1.1 201 ")
 
     def test_where_there_are_too_many_the_longest_silent_one_goes(
-        self, running: Running, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with ExitStack() as stack:
+            running = stack.enter_context(embedded(Settings(tmp_path, key=KEY)))
             first, second, last = (stack.enter_context(connected(running)) for _ in range(3))
             for each in (first, second, last, first):
                 each.sendall(HEALTH)
