@@ -18,8 +18,8 @@ from reconciler.core.equality import normalize
 from reconciler.core.model.manifest import Kind, ResourceId
 from reconciler.core.model.observed import Absent, LivePrompt, LiveRepo, LiveStage, LiveTarget
 from reconciler.workflow.importing.live import drafts
-from reconciler.workflow.importing.repos import observe
-from reconciler.workflow.importing.verbs import Wanted, write
+from reconciler.workflow.importing.repos import Wanted, observe
+from reconciler.workflow.importing.verbs import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -36,13 +36,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from reconciler.engine.ports import ReadApi
-    from reconciler.workflow.importing.verbs import Wanted
 
     class Listing(ReadApi, Protocol):
         """The calls that change nothing, and the listing of repos."""
 
         async def repo_names(self) -> frozenset[str]:
             """Return the names of all repos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to import: the ``repos`` of these names, or all that the API lists.
+
+    Of these the ``targets`` that match a pattern like ``repo/*`` and their prompts, or everything.
+    """
+
+    repos: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -21,19 +21,8 @@ if TYPE_CHECKING:
     from reconciler.core.model.manifest import ResourceId
     from reconciler.core.model.observed import Observed
     from reconciler.workflow.access import Access
-    from reconciler.workflow.importing.repos import Seen
+    from reconciler.workflow.importing.repos import Seen, Wanted
     from reconciler.workflow.place import Place
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to import: the ``repos`` of these names, or all that the API lists.
-
-    Of these the ``targets`` that match a pattern like ``repo/*`` and their prompts, or everything.
-    """
-
-    repos: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
