@@ -303,15 +303,16 @@ def _hint(status: int, settings: HttpSettings) -> str:
 def _refusal(response: Answer, method: str, path: str, settings: HttpSettings) -> errors.ApiError:
     status = response.status_code
     kind, is_passing = _BY_STATUS.get(status, errors.ApiError), {_TIMEOUT, _TOO_MANY_REQUESTS}
-    if status >= _SERVER_ERROR or status in is_passing or not _speaks_json(response):
+    is_json = _speaks_json(response)
+    if status >= _SERVER_ERROR or status in is_passing or not is_json:
         # A 404 of a proxy is not the API's word that something is absent.
         trusted = {401, 402, 403}
         kind = kind if status in trusted else errors.UnreachableError
-    sentence = _sentence(response, settings.key.strip())
+    sentence = _sentence(response, settings.key.strip(), is_json=is_json)
     return kind(f"{method} {path}: {status}: {sentence}", hint=_hint(status, settings))
 
 
-def _sentence(response: Answer, key: str) -> str:
+def _sentence(response: Answer, key: str, *, is_json: bool) -> str:
     """Return what an answer says of itself, without the key, which some pages repeat."""
     from reconciler.client.sentences import sentence_of  # hardly ever needed
 
@@ -319,7 +320,7 @@ def _sentence(response: Answer, key: str) -> str:
     if len(key) >= _SHORTEST_KEY:
         content = content.replace(key.encode(), b"***")
     sentence, status = sentence_of(content), response.status_code
-    if not _speaks_json(response):  # pages begin with what is told already
+    if not is_json:  # pages begin with what is told already
         sentence = sentence.removeprefix(f"{status}: ").removeprefix(f"{status} ")
     return sentence or response.reason_phrase or "no reason given"
 

@@ -316,7 +316,7 @@ class _Drive:
         self._subject.put_on_record()
         accepted = decision.reason is Reason.SHORTFALL_ACCEPTED
         if accepted and seen:
-            text = f"{_quantity(seen.lines, self._want.min_lines)}: fewer than wanted, accepted"
+            text = accepted_shortfall(seen.lines, self._want.min_lines)
             self._tell(EventKind.WARNING, message=text)
         if self._asked is not None:
             took = self._run.clock.now() - self._asked
@@ -371,6 +371,11 @@ class _Drive:
                 message=message,
             )
         )
+
+
+def accepted_shortfall(lines: int | None, wanted: int | None) -> str:
+    """Return the warning of a stage that policy takes as it is."""
+    return f"{_quantity(lines, wanted)}: fewer than wanted, accepted"
 
 
 def _quantity(lines: int | None, of: int | None) -> str:

@@ -21,7 +21,7 @@ from reconciler.core.model.plan import SETTLED, Reason, Verb
 from reconciler.core.planning.orphans import prunable
 from reconciler.core.planning.record import record
 from reconciler.core.planning.resources import resolved
-from reconciler.engine.convergence import converge, cut_off
+from reconciler.engine.convergence import accepted_shortfall, converge, cut_off
 from reconciler.engine.creation import create_all
 from reconciler.engine.deletion import delete_all
 from reconciler.engine.keeper import Keeper
@@ -172,7 +172,8 @@ def _settle_what_needs_nothing(run: Run) -> None:
                 run.end(action.resource, ExitCode.OK)
     for short in run.plan.accepted_shortfalls:
         if short.resource not in staged:  # of the others, driving their stages tells
-            _tell_shortfall(run, short)
+            text = accepted_shortfall(short.lines, short.wanted)
+            run.emit(Event(EventKind.WARNING, short.resource, short.stage, message=text))
 
 
 def _forget_orphans(run: Run) -> None:
@@ -181,11 +182,6 @@ def _forget_orphans(run: Run) -> None:
         for id_ in prunable(run.plan.orphans, run.desired):
             if id_.kind is not Kind.TARGET:
                 run.keeper.forget(id_)
-
-
-def _tell_shortfall(run: Run, short: Action) -> None:
-    text = f"{short.lines or 0:,} / {short.wanted or 0:,} lines: fewer than wanted, accepted"
-    run.emit(Event(EventKind.WARNING, short.resource, short.stage, message=text))
 
 
 def _blocked(action: Action, emit: Callable[[Event], None]) -> Outcome:

@@ -34,10 +34,6 @@ HEADER = (
 _SECTIONS = ("prompts", "repos", "targets")
 _STAGE_HEADS = tuple((stage, f"    {stage}:\n") for stage in sorted(Stage))
 _CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
-#: Where a section or a block begins in the form that we write.
-_HEADS = re.compile(r"^(?:(\w+)|  ([^\s#].*)):.*$", re.MULTILINE)
-#: In no lockfile of ours, but perhaps in one that somebody's formatter wrote.
-_NARROW = re.compile(r"^ \S", re.MULTILINE)
 _MARKER_LINE = re.compile(r"^([<|=>])\1{6}( .*)?\r?\n", re.MULTILINE)
 #: What a lockfile begins with, perhaps after remarks; an empty file is a lost one. A version alone
 #: says little, and so does one of our sections: many formats have one.
@@ -48,6 +44,8 @@ _BEGINNING = re.compile(
 #: The order of addresses; comparing them as they are takes twice as long.
 _ORDER = attrgetter("kind", "repo", "name")
 _DEEPEST = 10
+#: How deep the keys of blocks lie: within a section.
+_BLOCKS = 1
 #: Each takes hundreds of bytes to read; a target has some 25 of them.
 _MOST_VALUES = 1_000_000
 
@@ -99,37 +97,21 @@ def parse(text: str, where: str) -> Lock:
 
 def parse_any(text: str, where: str) -> Lock:
     """Read a lockfile in whatever YAML it is written; raises as ``parse`` does."""
-    if _begins_as_ours(text):
-        _refuse_what_merges_left(text, where)
+    is_ours = _begins_as_ours(text)
+    if is_ours and (conflict := _CONFLICT.search(text)):
+        line = text.count("\n", 0, conflict.start()) + 1
+        place = f"{where}:{line}:1"
+        raise ConflictMarkersError(f"{place}: the lockfile holds conflict markers", text)
     try:
         _refuse_what_we_never_write(text)
         value = _loaded(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
+        if is_ours and isinstance(error, _DoubledBlockError):
+            message = f"{where}: {error.key} stands in the lockfile twice"
+            raise ConflictMarkersError(message, text) from error
         place, why = _place_and_why(error)
         raise InvalidLockfileError(f"{where}{place}: no YAML: {why}", hint=way_out(text)) from error
     return _lock(_checked(value, where, way_out(text)))
-
-
-def _refuse_what_merges_left(text: str, where: str) -> None:
-    if conflict := _CONFLICT.search(text):
-        line = text.count("\n", 0, conflict.start()) + 1
-        place = f"{where}:{line}:1"
-        raise ConflictMarkersError(f"{place}: the lockfile holds conflict markers", text)
-    if twice := _twice(text):
-        raise ConflictMarkersError(f"{where}: {twice} stands in the lockfile twice", text)
-
-
-def _twice(text: str) -> str:
-    """Return the key of a block that is there twice, as after a merge by lines; else nothing."""
-    if _NARROW.search(text):
-        return ""
-    section, seen = "", set[tuple[str, str]]()
-    for head in _HEADS.finditer(text):
-        section = head[1] or section
-        if head[2] and (section, head[2]) in seen:
-            return str(head[2])
-        seen.add((section, head[2]))
-    return ""
 
 
 def _loaded(text: str) -> Any:
@@ -145,17 +127,27 @@ def _loaded(text: str) -> Any:
         loader.dispose()
 
 
-def _refuse_doubles(node: yaml.Node) -> None:
+def _refuse_doubles(node: yaml.Node, depth: int = 0) -> None:
     if not isinstance(node, yaml.MappingNode):
         return
     seen = set()
     for key, value in node.value:
         if (key.tag, str(key.value)) in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"{key.value} stands here twice", problem_mark=key.start_mark
-            )
+            raise (_DoubledBlockError if depth == _BLOCKS else _DoubledKeyError)(key)
         seen.add((key.tag, str(key.value)))
-        _refuse_doubles(value)
+        _refuse_doubles(value, depth + 1)
+
+
+class _DoubledKeyError(yaml.MarkedYAMLError):
+    """A mapping has a key twice."""
+
+    def __init__(self, key: yaml.Node) -> None:
+        super().__init__(problem=f"{key.value} stands here twice", problem_mark=key.start_mark)
+        self.key = key.value
+
+
+class _DoubledBlockError(_DoubledKeyError):
+    """A section has two blocks of one key, as after a merge by lines."""
 
 
 def _place_and_why(error: yaml.YAMLError | ValueError) -> tuple[str, str]:

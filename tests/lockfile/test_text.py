@@ -37,6 +37,12 @@ def test_a_key_that_stands_twice_is_refused(key: str, line: int, column: int) ->
         lockfile.parse(torn, "x")
 
 
+def test_a_key_twice_in_a_file_of_somebody_else_is_nothing_to_mend() -> None:
+    with pytest.raises(InvalidLockfileError, match="stands here twice") as raised:
+        lockfile.parse("services:\n  web: 1\n  web: 2\n", "x")
+    assert not isinstance(raised.value, lockfile.ConflictMarkersError)
+
+
 def test_another_indentation_is_read_as_well() -> None:
     targets = {
         ResourceId(Kind.TARGET, "r", name): LockedTarget(
